@@ -1,0 +1,1 @@
+//! How what a record may not be is mended.

@@ -1,0 +1,28 @@
+//! The nouns of the platform, without I/O.
+//!
+//! - [`record`]: one log record, its values and its stable id;
+//! - [`level`]: severities by OpenTelemetry's numbers and the names that loggers use;
+//! - [`batch`]: many records of one project as columns, the unit from the processor on;
+//! - [`position`]: where a message stands in a queue;
+//! - [`limits`] and [`clean`]: what a record may be, and how what it may not be is mended;
+//! - [`time`]: reading and printing times;
+//! - [`number`]: how numbers compare and print, the same on every store;
+//! - [`query`]: the query tree, its parser and its in-memory evaluator;
+//! - [`otlp`]: OTLP protobuf and JSON to records and back;
+//! - [`cursor`]: where a page of results ended.
+
+pub mod batch;
+pub mod clean;
+pub mod cursor;
+pub mod level;
+pub mod limits;
+pub mod number;
+pub mod otlp;
+pub mod position;
+pub mod query;
+pub mod record;
+pub mod time;
+
+pub use batch::Batch;
+pub use level::{Level, Severity};
+pub use record::{Fields, Record, RecordId, SpanId, TraceId, Value};

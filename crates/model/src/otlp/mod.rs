@@ -1,0 +1,1 @@
+//! OTLP to records and back.

@@ -1,0 +1,13 @@
+//! The query tree, the only thing that search, histogram, aggregate, tail and export take.
+//!
+//! Text → [`tree`] by the [`parser`]; [`eval`] holds a record in memory against it. Stores translate the tree; where
+//! they narrow by an index, the matchers of [`eval`] have the last word.
+
+pub mod eval;
+pub mod parser;
+pub mod tree;
+pub mod words;
+
+pub use eval::Evaluator;
+pub use parser::{ParseError, parse};
+pub use tree::{Field, Glob, Literal, Pattern, Query, Test, Text, WordPattern};
