@@ -148,7 +148,10 @@ pub struct FieldsColumn {
 
 #[derive(Debug, Clone, Copy)]
 enum Cell {
-    Text { start: u32, end: u32 },
+    Text {
+        start: u32,
+        end: u32,
+    },
     Int(i64),
     Double(f64),
     Bool(bool),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use model::RecordId;
 use model::position::Position;
 
 /// One request of a client, or a part of one: an OTLP `ExportLogsServiceRequest` in protobuf, and headers.
@@ -21,6 +22,8 @@ pub struct Headers {
     /// How many log records the payload has.
     pub records: u32,
     pub key: Option<IdempotencyKey>,
+    /// Set when a dead letter is sent again: the one record of the message keeps this id.
+    pub retry_of: Option<RecordId>,
 }
 
 /// A client's `Idempotency-Key` and the body it came with, both as hashes.

@@ -50,7 +50,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn search(&self, search: Search) -> Result<Page, StoreError>;
 
     /// The record with this id, if the project has it.
-    async fn get(&self, project: &str, id: RecordId, limits: QueryLimits) -> Result<Option<Record<'static>>, StoreError>;
+    async fn get(
+        &self,
+        project: &str,
+        id: RecordId,
+        limits: QueryLimits,
+    ) -> Result<Option<Record<'static>>, StoreError>;
 
     /// Matching records counted by time; every bucket of the range is listed, empty ones too.
     async fn histogram(&self, histogram: Histogram) -> Result<(Vec<Bucket>, Stats), StoreError>;
@@ -61,12 +66,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn fields(&self, scan: Scan, limit: usize) -> Result<Vec<FieldInfo>, StoreError>;
 
     /// The most frequent values of a field among matching records, by falling count, then value.
-    async fn values(
-        &self,
-        scan: Scan,
-        field: model::query::Field,
-        limit: usize,
-    ) -> Result<Vec<ValueCount>, StoreError>;
+    async fn values(&self, scan: Scan, field: model::query::Field, limit: usize)
+    -> Result<Vec<ValueCount>, StoreError>;
 
     /// Runs one read-only statement over the project's own `logs` view.
     async fn sql(&self, project: Arc<str>, sql: &str, limits: QueryLimits) -> Result<SqlAnswer, StoreError>;
