@@ -9,10 +9,12 @@
 //! - [`number`]: how numbers compare and print, the same on every store;
 //! - [`query`]: the query tree, its parser and its in-memory evaluator;
 //! - [`otlp`]: OTLP protobuf and JSON to records and back;
+//! - [`crash`]: named steps at which a test can have the process die;
 //! - [`cursor`]: where a page of results ended.
 
 pub mod batch;
 pub mod clean;
+pub mod crash;
 pub mod cursor;
 pub mod level;
 pub mod limits;

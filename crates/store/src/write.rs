@@ -66,6 +66,9 @@ pub struct LedgerRow {
     pub dead_lettered: u64,
     pub deduplicated: u64,
     pub dropped: u64,
+    /// Stored rows that retention removed since. A store that can't say from which partition they came gives them in a
+    /// row of their own for each project, with incarnation 0 and partition 0.
+    pub expired: u64,
 }
 
 fn as_text<S: serde::Serializer>(value: &Incarnation, serializer: S) -> Result<S::Ok, S::Error> {
