@@ -1,0 +1,221 @@
+//! Who sends a request, and what may they do. Asked before anything else, so before a byte of the body is read.
+//!
+//! A key comes as `Authorization: Bearer KEY`, `Authorization: Splunk KEY`, HTTP Basic with the key as password,
+//! `X-API-Key: KEY` or `DD-API-KEY: KEY`; the first of these that is there counts. Browsers have a session cookie
+//! instead, which [`Sessions`] reads. In `--dev` everybody is an admin of the project `default`, and
+//! [`guard_loopback`] keeps foreign web pages out.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::request::Parts;
+use http::{HeaderMap, header};
+
+use crate::error::{ApiError, Code};
+
+/// The project of `--dev`, and of what comes without another.
+pub const DEFAULT_PROJECT: &str = "default";
+
+/// Keys longer than this are not ours.
+const KEY_BYTES_MAX: usize = 512;
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    Ingest,
+    Query,
+    Admin,
+}
+
+impl Scope {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::Ingest => "ingest",
+            Scope::Query => "query",
+            Scope::Admin => "admin",
+        }
+    }
+}
+
+/// A set of scopes. `admin` does not imply the others: a key says what it may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    pub const ALL: Self = Self(0b111);
+
+    pub fn contains(self, scope: Scope) -> bool {
+        self.0 & (1 << scope as u8) != 0
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        Self(scopes.into_iter().fold(0, |set, scope| set | 1 << scope as u8))
+    }
+}
+
+/// Who sends a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Of the key or the user, for the audit; never the secret.
+    pub id: Arc<str>,
+    /// The only project that is seen and written.
+    pub project: Arc<str>,
+    pub scopes: Scopes,
+}
+
+/// Where keys are known.
+#[async_trait]
+pub trait Keys: Send + Sync + std::fmt::Debug {
+    /// Whose key this is; None for an unknown, expired or revoked one. An error when it can't be told now.
+    async fn authenticate(&self, key: &str) -> Result<Option<Principal>, ApiError>;
+}
+
+/// Where browser sessions are known.
+#[async_trait]
+pub trait Sessions: Send + Sync + std::fmt::Debug {
+    /// Whose session cookie the request has; None without one. Checks the request's origin too, an error when it is
+    /// foreign.
+    async fn authenticate(&self, parts: &Parts) -> Result<Option<Principal>, ApiError>;
+}
+
+/// How requests are authenticated.
+#[derive(Debug)]
+pub enum Auth {
+    /// `--dev`: everybody may do everything in [`DEFAULT_PROJECT`].
+    Open,
+    Required {
+        keys: Arc<dyn Keys>,
+        sessions: Option<Arc<dyn Sessions>>,
+    },
+}
+
+impl Auth {
+    /// Who sends this request.
+    ///
+    /// # Errors
+    /// 401 without valid credentials, 503 when keys can't be read now.
+    pub async fn identify(&self, parts: &Parts) -> Result<Principal, ApiError> {
+        let Auth::Required { keys, sessions } = self else {
+            return Ok(Principal { id: "dev".into(), project: DEFAULT_PROJECT.into(), scopes: Scopes::ALL });
+        };
+        if let Some(key) = key_of(&parts.headers)? {
+            return keys.authenticate(&key).await?.ok_or_else(|| {
+                ApiError::new(Code::Unauthenticated, "the key is unknown, expired or revoked")
+                    .with_hint("`devlogs keys list` shows the keys, `devlogs keys create` makes one")
+            });
+        }
+        if let Some(sessions) = sessions
+            && let Some(principal) = sessions.authenticate(parts).await?
+        {
+            return Ok(principal);
+        }
+        Err(ApiError::new(Code::Unauthenticated, "the request has no key")
+            .with_hint("send `Authorization: Bearer KEY` or `X-API-Key: KEY`"))
+    }
+
+    /// Who sends this request, if they may do this.
+    ///
+    /// # Errors
+    /// As [`Auth::identify`], and 403 when the key lacks the scope.
+    pub async fn require(&self, parts: &Parts, scope: Scope) -> Result<Principal, ApiError> {
+        let principal = self.identify(parts).await?;
+        if principal.scopes.contains(scope) {
+            return Ok(principal);
+        }
+        Err(ApiError::new(Code::Forbidden, format!("the key lacks the scope `{}`", scope.as_str())))
+    }
+
+    pub fn is_open(&self) -> bool {
+        matches!(self, Auth::Open)
+    }
+}
+
+/// Metadata did not answer whether a key is good: the client should come again.
+pub fn keys_unavailable(cause: impl std::fmt::Display) -> ApiError {
+    ApiError::unavailable("keys can't be checked now", Duration::from_secs(2)).with_internal(cause)
+}
+
+/// The key of a request, if it has one.
+fn key_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let unreadable = || ApiError::new(Code::Unauthenticated, "the credentials can't be read");
+    let key = if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let value = value.to_str().map_err(|_| unreadable())?;
+        let (scheme, rest) = value.split_once(' ').ok_or_else(unreadable)?;
+        let rest = rest.trim();
+        if scheme.eq_ignore_ascii_case("basic") {
+            let pair = STANDARD.decode(rest).map_err(|_| unreadable())?;
+            let pair = String::from_utf8(pair).map_err(|_| unreadable())?;
+            pair.split_once(':').ok_or_else(unreadable)?.1.to_owned()
+        } else if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("splunk") {
+            rest.to_owned()
+        } else {
+            return Err(unreadable().with_hint("use the scheme `Bearer`, `Basic` or `Splunk`"));
+        }
+    } else {
+        let Some(value) = headers.get("x-api-key").or_else(|| headers.get("dd-api-key")) else {
+            return Ok(None);
+        };
+        value.to_str().map_err(|_| unreadable())?.trim().to_owned()
+    };
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return Err(unreadable());
+    }
+    Ok(Some(key))
+}
+
+/// Refuses, on every method, a `Host` that is not loopback (a rebound DNS name) and an `Origin` of a foreign page:
+/// with no key asked for, any web site could otherwise read and write through the user's browser.
+pub async fn guard_loopback(request: Request, next: Next) -> Response {
+    let host = match request.headers().get(header::HOST) {
+        Some(host) => Some(host.to_str().unwrap_or_default()),
+        None => request.uri().authority().map(http::uri::Authority::as_str),
+    };
+    if host.is_some_and(|host| !is_loopback(host)) {
+        return ApiError::new(Code::Forbidden, "with --dev only loopback host names are served")
+            .with_hint("open http://localhost with the same port, or start without --dev")
+            .into_response();
+    }
+    let foreign = request.headers().get_all(header::ORIGIN).iter().any(|origin| {
+        let origin = origin.to_str().unwrap_or_default();
+        !origin.split_once("://").is_some_and(|(_, host)| is_loopback(host))
+    });
+    if foreign {
+        return ApiError::new(Code::Forbidden, "with --dev requests of foreign web pages are refused").into_response();
+    }
+    next.run(request).await
+}
+
+/// Whether `host` or `host:port` names this machine.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else { return false };
+            return is_port(port) && address.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback());
+        }
+        None => match host.split_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            Some(_) => return false,
+            None => host,
+        },
+    };
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
+}
+
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests;
