@@ -7,8 +7,10 @@
 //! - [`limits`] and [`clean`]: what a record may be, and how what it may not be is mended;
 //! - [`time`]: reading and printing times;
 //! - [`number`]: how numbers compare and print, the same on every store;
+//! - [`json`]: a record as JSON;
 //! - [`query`]: the query tree, its parser and its in-memory evaluator;
-//! - [`otlp`]: OTLP protobuf and JSON to records and back;
+//! - [`origin`]: the hashes that records' ids are made of;
+//! - [`otlp`]: OTLP protobuf to records and back;
 //! - [`crash`]: named steps at which a test can have the process die;
 //! - [`cursor`]: where a page of results ended.
 
@@ -17,8 +19,10 @@ pub mod clean;
 pub mod crash;
 pub mod cursor;
 pub mod level;
+pub mod json;
 pub mod limits;
 pub mod number;
+pub mod origin;
 pub mod otlp;
 pub mod position;
 pub mod query;

@@ -1,1 +1,7 @@
-//! OTLP to records and back.
+//! OTLP protobuf (`ExportLogsServiceRequest`) to records and back.
+
+pub mod decode;
+pub mod encode;
+
+pub use decode::{DecodeContext, DecodeError, count, decode};
+pub use encode::Encoder;

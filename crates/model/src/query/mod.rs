@@ -8,6 +8,7 @@ pub mod parser;
 pub mod tree;
 pub mod words;
 
-pub use eval::Evaluator;
+pub use eval::{Evaluator, TestMatcher};
 pub use parser::{ParseError, parse};
 pub use tree::{Field, Glob, Literal, Pattern, Query, Test, Text, WordPattern};
+pub use words::TextMatcher;
