@@ -1,0 +1,223 @@
+//! Against real SQLite files.
+
+use std::time::Duration;
+
+use model::RecordId;
+use model::position::{Incarnation, Partition, Position};
+use tempfile::TempDir;
+
+use super::*;
+
+async fn open() -> (Metadata, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("metadata.db");
+    (Metadata::open(&format!("sqlite:{}", path.display())).await.unwrap(), folder)
+}
+
+fn key(project: &str, scopes: &[Scope]) -> NewKey {
+    NewKey { name: "k".into(), project: project.into(), scopes: scopes.iter().copied().collect(), expires_at: None }
+}
+
+#[tokio::test]
+async fn only_one_of_many_starts_makes_the_secrets() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("deep").join("metadata.db").display().to_string();
+    let starts: Vec<_> = (0..6)
+        .map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { Metadata::open(&path).await.unwrap().bootstrap().await.unwrap() })
+        })
+        .collect();
+    let mut made = Vec::new();
+    for start in starts {
+        made.extend(start.await.unwrap());
+    }
+    assert_eq!(made.len(), 1);
+    let metadata = Metadata::open(&path).await.unwrap();
+    assert!(metadata.bootstrap().await.unwrap().is_none());
+    let secrets = &made[0];
+    let admin = metadata.authenticate_key(&secrets.admin_key).await.unwrap().unwrap();
+    assert_eq!((&*admin.project, admin.scopes), (DEFAULT_PROJECT, Scopes::ALL));
+    let ingest = metadata.authenticate_key(&secrets.ingest_key).await.unwrap().unwrap();
+    assert_eq!(ingest.scopes, [Scope::Ingest].into_iter().collect());
+    let query = metadata.authenticate_key(&secrets.query_key).await.unwrap().unwrap();
+    assert_eq!(query.scopes, [Scope::Query].into_iter().collect());
+    metadata.sign_in(&secrets.admin_user, &secrets.admin_password, "").await.unwrap();
+
+    let shown = format!("{secrets:?} {metadata:?}");
+    for secret in [&secrets.admin_password, &secrets.admin_key, &secrets.ingest_key, &secrets.query_key] {
+        assert!(!shown.contains(secret.as_str()));
+    }
+    let bytes = std::fs::read(&path).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(!text.contains(&secrets.admin_key[16..]) && !text.contains(&secrets.admin_password));
+}
+
+#[tokio::test]
+async fn secrets_that_nobody_could_keep_are_made_anew() {
+    let (metadata, _folder) = open().await;
+    let failed = metadata.bootstrap_with(|_| Err(std::io::Error::other("disk full"))).await;
+    assert!(matches!(failed, Err(MetadataError::KeepSecrets(_))));
+    assert!(metadata.bootstrap().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn keys_are_checked_whole_and_die_on_revocation_and_expiry() {
+    let (metadata, _folder) = open().await;
+    let (info, text) = metadata.create_key(&key(DEFAULT_PROJECT, &[Scope::Query])).await.unwrap();
+    assert!(text.starts_with(&format!("dl_{}_", info.prefix)));
+    assert!(metadata.authenticate_key(&text).await.unwrap().is_some());
+    let mut other = text.clone();
+    let last = if other.pop() == Some('0') { '1' } else { '0' };
+    other.push(last);
+    assert!(metadata.authenticate_key(&other).await.unwrap().is_none());
+    for nonsense in ["", "dl_", "dl__", "x", "dl_aaaaaaaaaaaa_", &text[..text.len() - 1]] {
+        assert!(metadata.authenticate_key(nonsense).await.unwrap().is_none(), "{nonsense}");
+    }
+
+    assert!(metadata.revoke_key(&info.id).await.unwrap());
+    assert!(!metadata.revoke_key(&info.id).await.unwrap());
+    assert!(metadata.authenticate_key(&text).await.unwrap().is_none());
+
+    let mut short = key(DEFAULT_PROJECT, &[Scope::Query]);
+    short.expires_at = Some(now() + 300_000_000);
+    let (_, text) = metadata.create_key(&short).await.unwrap();
+    assert!(metadata.authenticate_key(&text).await.unwrap().is_some());
+    tokio::time::sleep(Duration::from_millis(310)).await;
+    assert!(metadata.authenticate_key(&text).await.unwrap().is_none(), "also from the cache");
+}
+
+#[tokio::test]
+async fn another_process_revokes_within_the_cache_time() {
+    let (metadata, folder) = open().await;
+    let other = Metadata::open(&folder.path().join("metadata.db").display().to_string()).await.unwrap();
+    let (info, text) = metadata.create_key(&key(DEFAULT_PROJECT, &[Scope::Query])).await.unwrap();
+    assert!(other.authenticate_key(&text).await.unwrap().is_some());
+    metadata.revoke_key(&info.id).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2050)).await;
+    assert!(other.authenticate_key(&text).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn use_of_a_key_is_noted() {
+    let (metadata, _folder) = open().await;
+    let (info, text) = metadata.create_key(&key(DEFAULT_PROJECT, &[Scope::Query])).await.unwrap();
+    assert_eq!(info.last_used_at, None);
+    metadata.authenticate_key(&text).await.unwrap();
+    for _ in 0..100 {
+        if metadata.keys(None).await.unwrap()[0].last_used_at.is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("last_used_at was never written");
+}
+
+#[tokio::test]
+async fn keys_and_projects_have_rules() {
+    let (metadata, _folder) = open().await;
+    for bad in ["", "A", "-a", "a b", "ä", ".a", "*", &"a".repeat(64)] {
+        assert!(matches!(metadata.create_project(bad).await, Err(MetadataError::Invalid(_))), "{bad}");
+    }
+    metadata.create_project("shop.eu-1_x").await.unwrap();
+    assert!(matches!(metadata.create_project("shop.eu-1_x").await, Err(MetadataError::Exists(_))));
+    assert!(matches!(metadata.create_project(DEFAULT_PROJECT).await, Err(MetadataError::Exists(_))));
+    let names: Vec<_> = metadata.projects().await.unwrap().into_iter().map(|project| project.name).collect();
+    assert_eq!(names, ["default", "shop.eu-1_x"]);
+
+    let mut late = key(DEFAULT_PROJECT, &[Scope::Query]);
+    late.expires_at = Some(1);
+    let mut nameless = key(DEFAULT_PROJECT, &[Scope::Query]);
+    nameless.name = "  ".into();
+    for bad in [key("nowhere", &[Scope::Query]), key(DEFAULT_PROJECT, &[]), late, nameless] {
+        assert!(matches!(metadata.create_key(&bad).await, Err(MetadataError::Invalid(_))), "{bad:?}");
+    }
+    metadata.create_key(&key("shop.eu-1_x", &[Scope::Ingest])).await.unwrap();
+    assert_eq!(metadata.keys(Some("shop.eu-1_x")).await.unwrap().len(), 1);
+    assert_eq!(metadata.keys(Some(DEFAULT_PROJECT)).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn sessions_begin_with_the_password_only_and_end() {
+    let (metadata, _folder) = open().await;
+    let secrets = metadata.bootstrap().await.unwrap().unwrap();
+    let right = &secrets.admin_password;
+    assert!(matches!(metadata.sign_in("admin", "wrong", "a").await, Err(MetadataError::WrongPassword)));
+    assert!(matches!(metadata.sign_in("nobody", right, "a").await, Err(MetadataError::WrongPassword)));
+    let new = metadata.sign_in("admin", right, "a").await.unwrap();
+    assert!(!format!("{new:?}").contains(&new.token) && !format!("{new:?}").contains(&new.session.csrf_token));
+    let session = metadata.session(&new.token).await.unwrap().unwrap();
+    assert_eq!(session, new.session);
+    assert!(session.admin && session.csrf_token != new.token);
+    assert!(metadata.session(&session.csrf_token).await.unwrap().is_none());
+    metadata.sign_out(&new.token).await.unwrap();
+    assert!(metadata.session(&new.token).await.unwrap().is_none());
+
+    for _ in 0..5 {
+        assert!(matches!(metadata.sign_in("admin", "wrong", "b").await, Err(MetadataError::WrongPassword)));
+    }
+    assert!(matches!(metadata.sign_in("admin", right, "b").await, Err(MetadataError::TooManySignIns { .. })));
+}
+
+fn letter(origin: u128, project: &str, position: u64, at: i64) -> DeadLetter {
+    DeadLetter {
+        id: RecordId { origin, index: 7 },
+        project: project.into(),
+        incarnation: Incarnation(u128::MAX),
+        partition: Partition(3),
+        position: Position(position),
+        index: 7,
+        reason: "too large".into(),
+        at,
+        received: 5,
+        payload: vec![0, 255, 1],
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_page_and_a_newer_one_survives_the_deletion_of_the_older() {
+    let (metadata, _folder) = open().await;
+    let letters: Vec<_> =
+        (0..5).map(|n| letter(n, if n == 2 { "b" } else { "a" }, n as u64, i64::from(n > 2))).collect();
+    metadata.put_dead_letters(&letters).await.unwrap();
+    metadata.put_dead_letters(&letters[..1]).await.unwrap();
+    assert_eq!(metadata.count_dead_letters(None).await.unwrap(), 5);
+    assert_eq!(metadata.count_dead_letters(Some("b")).await.unwrap(), 1);
+    assert_eq!(metadata.dead_letter(letters[1].id).await.unwrap().as_ref(), Some(&letters[1]));
+
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = metadata.dead_letters(Some("a"), after, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert_eq!(last.payload_bytes, 3);
+        after = Some((last.at, last.id));
+        seen.extend(page.iter().map(|letter| letter.id.origin));
+    }
+    assert_eq!(seen, [4, 3, 1, 0]);
+
+    let old = &letters[0];
+    let again = letter(0, "a", u64::MAX >> 1, 9);
+    metadata.put_dead_letters(std::slice::from_ref(&again)).await.unwrap();
+    let delete = |letter: DeadLetter| {
+        let metadata = metadata.clone();
+        async move {
+            metadata.delete_dead_letter(letter.id, letter.incarnation, letter.partition, letter.position).await.unwrap()
+        }
+    };
+    assert!(!delete(old.clone()).await);
+    assert_eq!(metadata.dead_letter(old.id).await.unwrap().as_ref(), Some(&again));
+    assert!(delete(again).await);
+    assert!(metadata.dead_letter(old.id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn locations_are_understood_or_refused_with_a_reason() {
+    let folder = TempDir::new().unwrap();
+    for location in ["postgres://localhost/x", "sqlite:", "mysql:x"] {
+        assert!(matches!(Metadata::open(location).await, Err(MetadataError::Open(_))), "{location}");
+    }
+    let broken = folder.path().join("broken.db");
+    std::fs::write(&broken, "this is not a database, not at all, and long enough to be a header").unwrap();
+    assert!(Metadata::open(&broken.display().to_string()).await.is_err());
+}
