@@ -1,0 +1,43 @@
+# Two commands: `make run` starts the product with simulated applications, `make test` runs every check and test.
+# `make help` lists the rest.
+
+CARGO ?= cargo
+# A build cache outside the checkout can be shared by clones: CARGO_TARGET_DIR=~/.cache/devlogs/target make test
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+DEVLOGS = $(CARGO_TARGET_DIR)/release/devlogs
+
+.PHONY: help run build web test lint generate crash bench clean
+
+help: ## List the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+run: build ## Build everything and start with --dev --demo
+	$(DEVLOGS) serve --dev --demo
+
+build: web ## Build the binary with the dashboard in it
+	$(CARGO) build --release --locked --bin devlogs
+
+web: web/dist/index.html
+
+web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/index.html web/public -type f 2>/dev/null)
+	cd web && npm run build
+	touch $@
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+test: ## Every check and test; installs what they need
+	scripts/test
+
+lint: ## Formatting and lints only
+	scripts/test lint
+
+generate: ## Write the generated files again
+	scripts/test generate
+
+crash: build ## The long crash run: random SIGKILLs under load until you stop it
+	DEVLOGS_CRASH_ROUNDS=1000 scripts/test crash
+
+clean: ## Remove what was built
+	rm -rf web/dist web/node_modules $(CURDIR)/target

@@ -1,0 +1,119 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::client;
+
+/// Instant Dev Logs: every log line of your web apps, instantly, and none lost.
+#[derive(Debug, Parser)]
+#[command(name = "devlogs", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Serve(Serve),
+    Send(client::send::Args),
+    Run(client::run::Args),
+    Search(client::search::Args),
+    Tail(client::tail::Args),
+    Sql(client::sql::Args),
+    Keys(client::keys::Args),
+    DeadLetters(client::dead_letters::Args),
+    Replay(client::replay::Args),
+    Verify(Verify),
+    Config(Config),
+    /// Print the OpenAPI document
+    #[command(after_help = "Example:\n  devlogs openapi > openapi.json")]
+    Openapi,
+}
+
+/// Run the platform, or some of its roles
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  devlogs serve --dev --demo              try it: no keys, simulated applications
+  devlogs serve --data-dir /var/lib/devlogs
+  devlogs serve --config devlogs.toml")]
+pub struct Serve {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Roles to run in this process
+    #[arg(long, value_delimiter = ',', default_value = "collector,processor,api")]
+    pub roles: Vec<Role>,
+    /// Loopback only, no login, no keys
+    #[arg(long)]
+    pub dev: bool,
+    /// Run three simulated web applications that send logs
+    #[arg(long)]
+    pub demo: bool,
+    /// Show the keys made on the first start on standard error instead of only naming the file that holds them
+    #[arg(long)]
+    pub print_secrets: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Role {
+    Collector,
+    Processor,
+    Api,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Args)]
+pub struct SettingsArgs {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where everything durable lives; wins over the configuration
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Prove that what was acknowledged is stored exactly once
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  devlogs verify --data-dir /var/lib/devlogs      a stopped server's data
+  devlogs verify --url http://127.0.0.1:8080      a running server")]
+pub struct Verify {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    #[command(flatten)]
+    pub connection: client::ConnectionArgs,
+    /// text for people, json for programs
+    #[arg(long, default_value = "text")]
+    pub output: client::Output,
+}
+
+/// Look at the configuration
+#[derive(Debug, Args)]
+pub struct Config {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Name every mistake by line and key
+    #[command(after_help = "Example:\n  devlogs config check devlogs.toml")]
+    Check(ConfigFile),
+    /// Print every key with the value in force
+    #[command(after_help = "Example:\n  DEVLOGS_DATA_DIR=/data devlogs config print")]
+    Print(ConfigFile),
+    /// Print the JSON schema of the configuration
+    #[command(after_help = "Example:\n  devlogs config schema > devlogs.schema.json")]
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// Configuration file
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    pub file: Option<PathBuf>,
+    /// The same
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}

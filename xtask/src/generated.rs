@@ -1,0 +1,113 @@
+//! Files that are made from the code and committed: the OpenAPI document, the dashboard's types, the references.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::Value;
+
+const COMMANDS: [&[&str]; 12] = [
+    &["serve"],
+    &["send"],
+    &["run"],
+    &["search"],
+    &["tail"],
+    &["sql"],
+    &["keys"],
+    &["dead-letters"],
+    &["replay"],
+    &["verify"],
+    &["config"],
+    &["openapi"],
+];
+
+/// Writes every generated file.
+pub fn write(root: &Path) -> anyhow::Result<()> {
+    for (path, text) in files(root)? {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, text)?;
+        println!("wrote {}", path.display());
+    }
+    crate::output(&root.join("web"), "npm", &["run", "--silent", "generate"])?;
+    Ok(())
+}
+
+/// The files that are not as they would be written now.
+pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut findings = Vec::new();
+    for (path, text) in files(root)? {
+        if std::fs::read_to_string(&path).ok().as_deref() != Some(&text) {
+            findings.push(stale(root, &path));
+        }
+    }
+    let types = root.join("web/src/lib/api/schema.d.ts");
+    let fresh = std::env::temp_dir().join(format!("devlogs-schema-{}.d.ts", std::process::id()));
+    let arguments = ["exec", "--", "openapi-typescript", "openapi.json", "-o", &fresh.display().to_string()];
+    crate::output(&root.join("web"), "npm", &arguments)?;
+    if std::fs::read(&types).ok() != std::fs::read(&fresh).ok() {
+        findings.push(stale(root, &types));
+    }
+    std::fs::remove_file(&fresh).context("the fresh types are gone")?;
+    Ok(findings)
+}
+
+fn stale(root: &Path, path: &Path) -> String {
+    let name = path.strip_prefix(root).unwrap_or(path).display();
+    format!("{name} is not up to date: run `make generate`")
+}
+
+fn files(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let binary = std::env::var("DEVLOGS_BIN").unwrap_or_else(|_| "target/release/devlogs".to_owned());
+    let run = |arguments: &[&str]| crate::output(root, &binary, arguments);
+    let schema: Value = serde_json::from_str(&run(&["config", "schema"])?)?;
+    let defaults: toml::Table = run(&["config", "print"])?.parse()?;
+    let mut help = String::from("# Commands\n\nMade from `--help`; do not edit.\n");
+    for command in COMMANDS {
+        let mut arguments = command.to_vec();
+        arguments.push("--help");
+        write!(help, "\n## devlogs {}\n\n```text\n{}\n```\n", command.join(" "), run(&arguments)?.trim_end())?;
+    }
+    Ok(vec![
+        (root.join("web/openapi.json"), run(&["openapi"])?),
+        (root.join("docs/reference/configuration.md"), configuration(&schema, &defaults)),
+        (root.join("docs/reference/commands.md"), help),
+    ])
+}
+
+/// The page of all keys, a table for each section.
+fn configuration(schema: &Value, defaults: &toml::Table) -> String {
+    let mut page = String::from(
+        "# Configuration\n\nMade from the code; do not edit. One TOML file, given by `--config`. Each key can be set in the \
+         environment as `DEVLOGS_<SECTION>__<KEY>`, a top-level key as `DEVLOGS_<KEY>`; the environment wins.\n",
+    );
+    section(&mut page, "", schema, schema, defaults);
+    page
+}
+
+fn section(page: &mut String, name: &str, schema: &Value, root: &Value, defaults: &toml::Table) {
+    let resolve = |schema: &Value| -> Value {
+        let target = schema["$ref"].as_str().and_then(|path| root.pointer(&path[1..]));
+        target.unwrap_or(schema).clone()
+    };
+    let here = resolve(schema);
+    let Some(properties) = here["properties"].as_object() else { return };
+    let title = if name.is_empty() { "Top level".to_owned() } else { format!("`[{name}]`") };
+    let _ = write!(page, "\n## {title}\n\n{}\n", here["description"].as_str().unwrap_or_default());
+    let leaves: Vec<_> = properties.iter().filter(|(_, property)| resolve(property)["properties"].is_null()).collect();
+    if !leaves.is_empty() {
+        page.push_str("\n| key | default | meaning |\n|---|---|---|\n");
+        for (key, property) in leaves {
+            let default = defaults.get(key).map_or_else(|| "unset".to_owned(), |value| format!("`{value}`"));
+            let meaning = property["description"].as_str().unwrap_or_default().replace('\n', " ");
+            let _ = writeln!(page, "| `{key}` | {default} | {meaning} |");
+        }
+    }
+    let empty = toml::Table::new();
+    for (key, property) in properties.iter().filter(|(_, property)| !resolve(property)["properties"].is_null()) {
+        let inner = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+        let table = defaults.get(key).and_then(|value| value.as_table()).unwrap_or(&empty);
+        section(page, &inner, property, root, table);
+    }
+}
