@@ -5,10 +5,12 @@
 
 pub mod eval;
 pub mod parser;
+pub mod pattern;
 pub mod tree;
 pub mod words;
 
 pub use eval::{Evaluator, TestMatcher};
 pub use parser::{ParseError, parse};
-pub use tree::{Field, Glob, Literal, Pattern, Query, Test, Text, WordPattern};
+pub use pattern::{Pattern, PatternError};
+pub use tree::{Field, Glob, Literal, Query, Test, Text, WordPattern};
 pub use words::TextMatcher;

@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use super::pattern::Pattern;
 use crate::number::Number;
 
 /// A condition on a record. Two-valued: what is absent matches nothing, and [`Query::Not`] then matches.
@@ -43,13 +44,6 @@ pub enum WordPattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
     pub pieces: Vec<String>,
-}
-
-/// A regular expression that was checked against the common core of the dialects when it was parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern {
-    /// As the user wrote it, without the slashes.
-    pub source: String,
 }
 
 /// What a test looks at.
