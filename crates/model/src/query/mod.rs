@@ -4,6 +4,7 @@
 //! they narrow by an index, the matchers of [`eval`] have the last word.
 
 pub mod eval;
+pub mod glob;
 pub mod parser;
 pub mod pattern;
 pub mod tree;
