@@ -1,0 +1,87 @@
+/** The histogram of a search: brushing zooms in, and back again. */
+import { Skeleton } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useMemo } from 'react';
+import { ErrorBoundary } from '@/components/error-boundary';
+import { errorText } from '@/components/error-state';
+import { HISTOGRAM_BUCKETS, histogramQuery } from '@/features/explore/api/histogram';
+import { Histogram } from '@/features/explore/components/histogram';
+import classes from '@/features/explore/components/histogram.module.css';
+import { useRunStore } from '@/features/explore/state/run-store';
+import type { ExploreState } from '@/features/explore/state/url-state';
+import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
+import type { LevelGroup } from '@/lib/level';
+import { appendClause, onlyValue } from '@/lib/query/edit';
+import type { ResolvedRange } from '@/lib/time/range';
+
+interface SearchHistogramProps {
+  state: ExploreState;
+  resolved: ResolvedRange;
+  update: UpdateExplore;
+}
+
+export function SearchHistogram({ state, resolved, update }: SearchHistogramProps) {
+  const histogram = useQuery(histogramQuery(state.query, resolved, HISTOGRAM_BUCKETS));
+  const zoomBase = useRunStore((store) => store.zoomBase);
+  const setZoomBase = useRunStore((store) => store.setZoomBase);
+  const { fromMs, toMs } = resolved;
+  const data = useMemo(
+    () =>
+      histogram.data && {
+        buckets: histogram.data.buckets,
+        intervalMs: histogram.data.intervalMs,
+        fromMs,
+        toMs,
+      },
+    [histogram.data, fromMs, toMs],
+  );
+  if (histogram.isError) {
+    return (
+      <div className={classes.root} role="alert">
+        <p style={{ margin: 8, color: 'var(--text-2)' }}>
+          The histogram did not load. {errorText(histogram.error)}
+        </p>
+      </div>
+    );
+  }
+  if (data === undefined) return <HistogramSkeleton />;
+  const brush = (from: number, to: number) => {
+    if (zoomBase === undefined) setZoomBase(state.range);
+    update({
+      range: { from: new Date(from).toISOString(), to: new Date(to).toISOString() },
+      record: undefined,
+    });
+  };
+  const reset = () => {
+    if (zoomBase) update({ range: zoomBase });
+    setZoomBase(undefined);
+  };
+  return (
+    <ErrorBoundary what="the histogram">
+      <Histogram
+        data={data}
+        stale={histogram.isPlaceholderData}
+        onBrush={brush}
+        onResetZoom={zoomBase && reset}
+        onLevel={(level) => update({ query: levelQuery(state.query, level), record: undefined })}
+      />
+    </ErrorBoundary>
+  );
+}
+
+export function levelQuery(query: string, level: LevelGroup): string {
+  return level === 'none' ? appendClause(query, '-level:*') : onlyValue(query, 'level', level);
+}
+
+function HistogramSkeleton() {
+  return (
+    <div className={classes.root} role="status" aria-label="Counting">
+      <div className={classes.head}>
+        <Skeleton height={12} width={110} />
+      </div>
+      <div className={classes.plot} style={{ padding: '6px 12px' }}>
+        <Skeleton height="100%" />
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,6 @@
+/** Ends the session on the server. */
+import { request } from '@/lib/api/client';
+
+export async function signOut(): Promise<void> {
+  await request('/api/v1/session', { method: 'DELETE' });
+}

@@ -1,0 +1,17 @@
+/** The start of the dashboard. */
+import '@mantine/core/styles.css';
+import '@mantine/notifications/styles.css';
+import '@/styles/fonts.css';
+import '@/styles/tokens.css';
+import '@/styles/global.css';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { App } from '@/app/app';
+
+const host = document.getElementById('root');
+if (host === null) throw new Error('index.html has no #root');
+createRoot(host).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);
