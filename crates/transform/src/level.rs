@@ -108,7 +108,8 @@ fn next_token(text: &[u8]) -> Option<(Token<'_>, &[u8])> {
         return Some((Token::Bracketed(text.get(1..end)?), text.get(end + 1..)?));
     }
     let inner = text.get(1..)?;
-    let end = inner.iter().position(|&byte| is_blank(byte) || matches!(byte, b'[' | b'<')).map_or(text.len(), |at| at + 1);
+    let end =
+        inner.iter().position(|&byte| is_blank(byte) || matches!(byte, b'[' | b'<')).map_or(text.len(), |at| at + 1);
     Some((Token::Word(text.get(..end)?), text.get(end..)?))
 }
 
@@ -137,8 +138,8 @@ fn word_level(word: &[u8], after: &[u8], after_name: bool) -> WordLevel {
 fn is_header_word(word: &[u8]) -> bool {
     const OF_DATES: [&[u8]; 31] = [
         b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun", b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul",
-        b"Aug", b"Sep", b"Oct", b"Nov", b"Dec", b"UTC", b"GMT", b"CET", b"CEST", b"EST", b"EDT", b"CST", b"PST", b"PDT",
-        b"Z", b"AM", b"PM",
+        b"Aug", b"Sep", b"Oct", b"Nov", b"Dec", b"UTC", b"GMT", b"CET", b"CEST", b"EST", b"EDT", b"CST", b"PST",
+        b"PDT", b"Z", b"AM", b"PM",
     ];
     let has_digit = word.iter().any(u8::is_ascii_digit);
     let has_letter = word.iter().any(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii());

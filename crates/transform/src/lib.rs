@@ -29,8 +29,8 @@ use std::borrow::Cow;
 use model::{Fields, Record};
 use serde::{Deserialize, Serialize};
 
-pub use crate::drop::RuleError;
 use crate::drop::DropRule;
+pub use crate::drop::RuleError;
 
 /// What the operator wants done to records. Everything is on and nothing is dropped by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,405 @@
+//! The loop of one partition.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::RecordId;
+use model::crash::crash_point;
+use model::position::{Partition, Position};
+use queue::{Delivery, IdempotencyKey, QueueError};
+use store::{StoreError, WriteBatch, WriteError};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::Context;
+use crate::metrics::Operation;
+use crate::prepare::{Fate, Lane, MessageRefusal, Planned, Prepared, Refusals, prepare};
+use crate::retry::Retry;
+
+/// Records of a range that the store may name one by one before the range is halved instead.
+const NAMED_MAX: usize = 32;
+
+/// Letters that are put at once.
+const LETTERS_MAX: usize = 256;
+
+/// How long a partition rests after another processor wrote to it.
+const MOVED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why the loop ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Shutdown,
+    /// Another processor wrote to the partition: begin again where the store stands.
+    Moved,
+}
+
+/// What came of the tries to write a range.
+enum Written {
+    Stored,
+    /// The store will never take it as it is; names the record if it knows it as (batch, row).
+    Refused {
+        reason: String,
+        row: Option<(usize, usize)>,
+    },
+    /// Preparing it failed by a defect of ours.
+    Broken {
+        reason: String,
+    },
+}
+
+/// Moves the messages of one partition.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    context: Context,
+    lane: Arc<Lane>,
+    permits: Arc<Semaphore>,
+    stop: CancellationToken,
+    /// Where the store stands: the next message to read.
+    next: Position,
+    committed: Position,
+    commit_due: Instant,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        context: Context,
+        partition: Partition,
+        permits: Arc<Semaphore>,
+        stop: CancellationToken,
+    ) -> Self {
+        let lane = Lane { incarnation: context.queue.incarnation(), partition, limits: context.config.limits };
+        let (next, committed) = (Position::default(), Position::default());
+        Self { context, lane: Arc::new(lane), permits, stop, next, committed, commit_due: Instant::now() }
+    }
+
+    /// Works until it is stopped.
+    pub(crate) async fn run(mut self) {
+        while let Err(Stop::Moved) = self.follow().await {
+            self.context.metrics.moved();
+            warn!(partition = %self.lane.partition, "another processor wrote to the partition");
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(MOVED_PAUSE) => {}
+            }
+        }
+    }
+
+    /// The way of a message, from the queue to the store.
+    async fn follow(&mut self) -> Result<(), Stop> {
+        self.next = self.resume().await?;
+        info!(partition = %self.lane.partition, position = %self.next, "partition begun");
+        loop {
+            let deliveries = self.read().await?;
+            for batch in self.cut(deliveries) {
+                let planned = self.plan(batch).await?;
+                self.store(planned).await?;
+            }
+            self.commit_if_due().await;
+        }
+    }
+
+    async fn resume(&self) -> Result<Position, Stop> {
+        let mut retry = self.retry(Operation::progress);
+        loop {
+            match self.context.store.progress(self.lane.incarnation, self.lane.partition).await {
+                Ok(progress) => return Ok(progress.written),
+                Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
+            }
+        }
+    }
+
+    /// What stands in the queue now, at most about a batch; waits for the first message until a commit is due.
+    async fn read(&mut self) -> Result<Vec<Delivery>, Stop> {
+        let config = self.context.config.clone();
+        let wait = self.commit_due.saturating_duration_since(Instant::now());
+        let mut deliveries = self.read_some(self.next, config.batch_bytes_max, wait).await?;
+        let full_at = Instant::now() + config.batch_age_max;
+        while let Some(last) = deliveries.last() {
+            let wait = full_at.saturating_duration_since(Instant::now());
+            let room = config.batch_bytes_max.saturating_sub(deliveries.iter().map(payload_bytes).sum());
+            let rows: usize = deliveries.iter().map(rows).sum();
+            if wait.is_zero() || room == 0 || rows >= config.batch_rows_max {
+                break;
+            }
+            let more = self.read_some(last.position.next(), room, wait).await?;
+            deliveries.extend(more);
+        }
+        Ok(deliveries)
+    }
+
+    async fn read_some(&mut self, from: Position, bytes_max: usize, wait: Duration) -> Result<Vec<Delivery>, Stop> {
+        let mut retry = self.retry(Operation::read);
+        let queue = self.context.queue.clone();
+        loop {
+            let read = tokio::select! {
+                () = self.stop.cancelled() => return Err(Stop::Shutdown),
+                read = queue.read(self.lane.partition, from, bytes_max, wait) => read,
+            };
+            match read {
+                Ok(deliveries) => return Ok(deliveries),
+                Err(QueueError::Expired { from, oldest }) if from == self.next => {
+                    self.skip_lost(from, oldest).await?;
+                    return Ok(Vec::new());
+                }
+                Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
+            }
+        }
+    }
+
+    /// Goes on behind messages that the queue dropped before they were stored. There is nothing left to store of them.
+    async fn skip_lost(&mut self, from: Position, oldest: Position) -> Result<(), Stop> {
+        let messages = oldest.0.saturating_sub(from.0);
+        error!(partition = %self.lane.partition, %from, %oldest, messages, "the queue lost messages before they were stored");
+        self.context.metrics.lost(messages);
+        let mut retry = self.retry(Operation::write);
+        loop {
+            let skipped = WriteBatch {
+                incarnation: self.lane.incarnation,
+                partition: self.lane.partition,
+                from,
+                next: oldest,
+                batches: Vec::new(),
+                keys: Vec::new(),
+                counts: Vec::new(),
+            };
+            match self.context.store.write(skipped).await {
+                Ok(()) => break,
+                Err(WriteError::Moved { at }) if at == oldest => break,
+                Err(WriteError::Moved { .. }) => return Err(Stop::Moved),
+                Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
+            }
+        }
+        self.next = oldest;
+        Ok(())
+    }
+
+    /// Batches of whole messages within the bounds; a message that is larger than a batch is one alone.
+    fn cut(&self, deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
+        let config = &self.context.config;
+        let mut batches: Vec<Vec<Delivery>> = Vec::new();
+        let (mut batch_rows, mut batch_bytes) = (usize::MAX, usize::MAX);
+        for delivery in deliveries {
+            batch_rows = batch_rows.saturating_add(rows(&delivery));
+            batch_bytes = batch_bytes.saturating_add(payload_bytes(&delivery));
+            match batches.last_mut() {
+                Some(batch) if batch_rows <= config.batch_rows_max && batch_bytes <= config.batch_bytes_max => {
+                    batch.push(delivery);
+                }
+                _ => {
+                    (batch_rows, batch_bytes) = (rows(&delivery), payload_bytes(&delivery));
+                    batches.push(vec![delivery]);
+                }
+            }
+        }
+        batches
+    }
+
+    /// Finds the requests that were stored before: by the store's keys and by those of this batch.
+    async fn plan(&self, batch: Vec<Delivery>) -> Result<Vec<Planned>, Stop> {
+        let mut bodies: HashMap<u128, u128> = HashMap::new();
+        let mut planned = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            let fate = match delivery.message.headers.key {
+                None => Fate::Store,
+                Some(key) => {
+                    let seen = match bodies.entry(key.key) {
+                        Entry::Occupied(seen) => Some(*seen.get()),
+                        Entry::Vacant(unseen) => {
+                            let stored = self.stored_body(&delivery.message.headers.project, key).await?;
+                            unseen.insert(stored.unwrap_or(key.body));
+                            stored
+                        }
+                    };
+                    match seen {
+                        None => Fate::Store,
+                        Some(body) if body == key.body => Fate::Duplicate,
+                        // Collectors refuse this; two that raced may let it pass. It was acknowledged, so it is stored.
+                        Some(_) => Fate::StoreWithoutKey,
+                    }
+                }
+            };
+            planned.push(Planned { delivery, fate });
+        }
+        Ok(planned)
+    }
+
+    async fn stored_body(&self, project: &str, key: IdempotencyKey) -> Result<Option<u128>, Stop> {
+        let mut retry = self.retry(Operation::look_up_key);
+        loop {
+            match self.context.store.seen_key(project, key.key).await {
+                Ok(body) => return Ok(body),
+                Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
+            }
+        }
+    }
+
+    /// Stores a range. What the store refuses is isolated and buried, until every message of the range is behind.
+    async fn store(&mut self, planned: Vec<Planned>) -> Result<(), Stop> {
+        let mut refusals = Refusals::default();
+        let mut ranges = vec![planned];
+        while let Some(range) = ranges.pop() {
+            match self.write(&range, &refusals).await? {
+                Written::Stored => {}
+                Written::Refused { reason, row } => match self.named(&range, &refusals, row).await {
+                    Some((position, id)) => {
+                        refusals.records.entry(position).or_default().insert(id, reason);
+                        ranges.push(range);
+                    }
+                    None => refuse(range, &mut ranges, &mut refusals, MessageRefusal::Records(reason)),
+                },
+                Written::Broken { reason } => {
+                    let mut retry = self.retry(Operation::write);
+                    retry.pause(&reason, &self.context.metrics, &self.stop).await?;
+                    refuse(range, &mut ranges, &mut refusals, MessageRefusal::Whole(reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The record that the store named, unless it has named so many of this range that halving is cheaper.
+    async fn named(
+        &self,
+        range: &[Planned],
+        refusals: &Refusals,
+        row: Option<(usize, usize)>,
+    ) -> Option<(Position, RecordId)> {
+        let in_range = |planned: &Planned| refusals.records.get(&planned.delivery.position).map_or(0, HashMap::len);
+        if range.iter().map(in_range).sum::<usize>() >= NAMED_MAX {
+            return None;
+        }
+        let (batch, row) = row?;
+        let prepared = self.prepare(range, refusals).await.ok()?;
+        let id = prepared.batch.batches.get(batch)?.ids.get(row)?;
+        Some((*prepared.sources.get(batch)?.get(row)?, *id))
+    }
+
+    /// Prepares, buries and writes a range until the store has it or refuses it.
+    async fn write(&mut self, range: &[Planned], refusals: &Refusals) -> Result<Written, Stop> {
+        let mut retry = self.retry(Operation::write);
+        loop {
+            let permit = tokio::select! {
+                () = self.stop.cancelled() => return Err(Stop::Shutdown),
+                permit = self.permits.acquire() => permit.map_err(|_| Stop::Shutdown)?,
+            };
+            let prepared = match self.prepare(range, refusals).await {
+                Ok(prepared) => prepared,
+                Err(reason) => return Ok(Written::Broken { reason }),
+            };
+            self.bury(&prepared).await?;
+            let Prepared { batch, miscounted, .. } = prepared;
+            let (next, counts) = (batch.next, batch.counts.clone());
+            let is_empty = batch.batches.is_empty();
+            crash_point("pipeline.before_write");
+            let begun = Instant::now();
+            let written = self.context.store.write(batch).await;
+            crash_point("pipeline.after_write");
+            drop(permit);
+            match written {
+                Err(WriteError::Moved { at }) if at != next => return Err(Stop::Moved),
+                // Moved to where this range ends: an earlier try was stored though its answer was lost.
+                Ok(()) | Err(WriteError::Moved { .. }) => {
+                    self.next = next;
+                    self.context.metrics.written(&counts, begun.elapsed());
+                    self.context.metrics.miscounted(miscounted);
+                    return Ok(Written::Stored);
+                }
+                Err(WriteError::Rejected { reason, row }) if !is_empty => return Ok(Written::Refused { reason, row }),
+                Err(error) => {
+                    retry.pause(&error, &self.context.metrics, &self.stop).await?;
+                }
+            }
+        }
+    }
+
+    /// Decodes and transforms a range off the async threads. Fails only by a panic, which says where.
+    async fn prepare(&self, range: &[Planned], refusals: &Refusals) -> Result<Prepared, String> {
+        let (range, refusals) = (range.to_vec(), refusals.clone());
+        let (lane, from) = (self.lane.clone(), self.next);
+        let transforms = self.context.transforms.borrow().clone();
+        tokio::task::spawn_blocking(move || prepare(&range, from, &lane, &transforms, &refusals)).await.map_err(
+            |failure| {
+                error!(partition = %self.lane.partition, position = %from, %failure, "decoding failed by a defect");
+                format!("decoding failed by a defect: {failure}")
+            },
+        )
+    }
+
+    async fn bury(&self, prepared: &Prepared) -> Result<(), Stop> {
+        if prepared.letters.is_empty() {
+            return Ok(());
+        }
+        for letters in prepared.letters.chunks(LETTERS_MAX) {
+            let mut retry = self.retry(Operation::bury);
+            while let Err(error) = self.context.dead_letters.put_many(letters).await {
+                retry.pause(&error, &self.context.metrics, &self.stop).await?;
+            }
+        }
+        crash_point("pipeline.after_dead_letter");
+        Ok(())
+    }
+
+    /// Lets the queue forget what survives a crash of the store. A failure costs disk space only, so the next time will
+    /// do.
+    async fn commit_if_due(&mut self) {
+        if Instant::now() < self.commit_due {
+            return;
+        }
+        self.commit_due = Instant::now() + self.context.config.commit_interval;
+        if let Err(error) = self.commit().await {
+            warn!(partition = %self.lane.partition, %error, "the position was not committed");
+        }
+    }
+
+    async fn commit(&mut self) -> Result<(), CommitError> {
+        let Context { config, queue, store, metrics, .. } = &self.context;
+        let partition = self.lane.partition;
+        let durable = store.progress(self.lane.incarnation, partition).await?.durable;
+        if durable > self.committed {
+            crash_point("pipeline.before_commit");
+            queue.commit(&config.group, partition, durable).await?;
+            self.committed = durable;
+        }
+        let state = queue.state(partition).await?;
+        metrics.lagging(partition, state.next.0.saturating_sub(self.next.0));
+        Ok(())
+    }
+
+    fn retry(&self, operation: Operation) -> Retry {
+        Retry::new(operation, &self.context.config)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CommitError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// Halves a range for another try, or, when it is one message, refuses that.
+///
+/// Records of one message can't be written apart, because the position moves by messages: when the store doesn't name
+/// the record, each of the message becomes a letter, and sending a letter again judges its record alone.
+fn refuse(mut range: Vec<Planned>, ranges: &mut Vec<Vec<Planned>>, refusals: &mut Refusals, refusal: MessageRefusal) {
+    if let [message] = &*range {
+        refusals.messages.insert(message.delivery.position, refusal);
+        ranges.push(range);
+    } else {
+        ranges.push(range.split_off(range.len() / 2));
+        ranges.push(range);
+    }
+}
+
+fn rows(delivery: &Delivery) -> usize {
+    delivery.message.headers.records as usize
+}
+
+fn payload_bytes(delivery: &Delivery) -> usize {
+    delivery.message.payload.len()
+}
