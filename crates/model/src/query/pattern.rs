@@ -53,11 +53,10 @@ impl Pattern {
     /// # Errors
     /// The text is no regular expression, lies outside the common core, or is too large when compiled.
     pub fn new(source: &str) -> Result<Self, PatternError> {
-        let ast = ast::parse::ParserBuilder::new()
-            .nest_limit(NESTING_MAX)
-            .build()
-            .parse(source)
-            .map_err(|error| PatternError { message: error.kind().to_string(), offset: error.span().start.offset })?;
+        let ast =
+            ast::parse::ParserBuilder::new().nest_limit(NESTING_MAX).build().parse(source).map_err(|error| {
+                PatternError { message: error.kind().to_string(), offset: error.span().start.offset }
+            })?;
         let mut normal = Normal { out: String::with_capacity(source.len() * 2) };
         normal.write(&ast, &mut Flags::default(), 1)?;
         let regex = RegexBuilder::new(&normal.out)
@@ -79,11 +78,7 @@ impl Pattern {
 
     /// The tree of the normal form, for printing other dialects and for finding literals.
     pub fn hir(&self) -> Hir {
-        regex_syntax::ParserBuilder::new()
-            .utf8(false)
-            .build()
-            .parse(&self.normal)
-            .unwrap_or_else(|_| Hir::empty())
+        regex_syntax::ParserBuilder::new().utf8(false).build().parse(&self.normal).unwrap_or_else(|_| Hir::empty())
     }
 }
 
@@ -200,7 +195,8 @@ impl Normal {
         };
         let product = product.saturating_mul(highest.max(1));
         if highest > COUNT_MAX || product > COUNT_MAX * 4 {
-            let message = format!("a repetition counts to {COUNT_MAX} at most, nested ones to {} together", COUNT_MAX * 4);
+            let message =
+                format!("a repetition counts to {COUNT_MAX} at most, nested ones to {} together", COUNT_MAX * 4);
             return refuse(message, &node.op.span);
         }
         self.out.push_str("(?:");
@@ -260,9 +256,7 @@ fn ascii(kind: &ClassAsciiKind) -> Ranges {
 fn set_ranges(set: &ClassSet, ranges: &mut Ranges) -> Result<(), PatternError> {
     match set {
         ClassSet::Item(item) => item_ranges(item, ranges),
-        ClassSet::BinaryOp(operation) => {
-            refuse("&&, -- and ~~ between classes are not supported", &operation.span)
-        }
+        ClassSet::BinaryOp(operation) => refuse("&&, -- and ~~ between classes are not supported", &operation.span),
     }
 }
 
@@ -308,11 +302,8 @@ fn fold(ranges: &mut Ranges) {
         let (start, end) = (start.max(low), end.min(high));
         (start <= end).then(|| (swap_case(start), swap_case(end)))
     };
-    let other: Ranges = ranges
-        .iter()
-        .flat_map(|&range| [overlap(range, ('a', 'z')), overlap(range, ('A', 'Z'))])
-        .flatten()
-        .collect();
+    let other: Ranges =
+        ranges.iter().flat_map(|&range| [overlap(range, ('a', 'z')), overlap(range, ('A', 'Z'))]).flatten().collect();
     ranges.extend(other);
 }
 

@@ -65,10 +65,7 @@ pub struct TextMatcher(Kind);
 enum Kind {
     Everything,
     Contains(Needle),
-    Phrase {
-        words: Vec<WordPattern>,
-        anchor: Anchor,
-    },
+    Phrase { words: Vec<WordPattern>, anchor: Anchor },
     Regex(super::Pattern),
 }
 
