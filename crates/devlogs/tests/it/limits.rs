@@ -1,0 +1,56 @@
+//! Memory, start and stop.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{Options, Server, folder};
+
+/// Resident memory of a process.
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a resident size");
+    let kibibytes: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
+    kibibytes << 10
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_server_is_small() {
+    let dir = folder();
+    let server = Server::start(Options::dev(dir.path())).await;
+    server.ingest("{\"msg\":\"hello\"}").await;
+    server.search_until("hello", 1).await;
+    let bytes = resident_bytes(server.child.id().expect("running"));
+    assert!(bytes < 100 << 20, "{} MiB", bytes >> 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminated_server_stops_soon_with_nothing_lost() {
+    let dir = folder();
+    let server = Server::start(Options::dev(dir.path())).await;
+    let url = format!("{}/v1/ingest", server.collector);
+    let http = server.http.clone();
+    let sender = tokio::spawn(async move {
+        let mut acknowledged = 0;
+        for n in 0.. {
+            let lines: String = (0..50).map(|k| format!("{{\"msg\":\"line {n} {k}\"}}\n")).collect();
+            match http.post(&url).body(lines).send().await {
+                Ok(answer) if answer.status() == 200 => acknowledged += 50,
+                _ => break,
+            }
+        }
+        acknowledged
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (took, code) = server.stop().await;
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let acknowledged: usize = sender.await.expect("ended");
+    assert!(acknowledged > 0);
+
+    let since = Instant::now();
+    let server = Server::start(Options::dev(dir.path())).await;
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    let (_, body) = server.get("/api/v1/aggregate?from=0&metrics=count").await;
+    // A request whose answer was cut off may have been stored too.
+    let stored = body["rows"][0]["metrics"]["count"].as_u64().expect("a count") as usize;
+    assert!((acknowledged..=acknowledged + 50).contains(&stored), "{acknowledged} acknowledged, {stored} stored");
+}

@@ -1,0 +1,21 @@
+//! End-to-end tests: the real binary, real clients, real files.
+//!
+//! - [`path`]: a line from a client to every way of reading it;
+//! - [`ingest`]: what the collector does with what it should not get;
+//! - [`crash`]: SIGKILL at random and at each named step, under load, then an exact count;
+//! - [`disk`]: a full disk, a read-only directory, a torn or damaged queue;
+//! - [`limits`]: memory, start, stop;
+//! - [`cli`]: the client commands;
+//! - [`examples`]: the example applications;
+//! - [`demo`]: the simulated shop;
+//! - [`harness`]: starts and stops servers.
+
+mod cli;
+mod crash;
+mod demo;
+mod disk;
+mod examples;
+mod harness;
+mod ingest;
+mod limits;
+mod path;
