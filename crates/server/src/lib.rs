@@ -11,6 +11,8 @@
 //! Everything that a listener serves shares one [`ServerState`].
 
 pub mod auth;
+pub mod collect;
+pub mod edge;
 pub mod error;
 pub mod metrics;
 pub mod ops;

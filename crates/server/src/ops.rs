@@ -4,7 +4,6 @@
 //! while one of its [`ReadyCheck`]s fails. Both answer on every listener; `/metrics` on the operations' one only.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +16,7 @@ use model::position::Partition;
 use prometheus_client::registry::Registry;
 use queue::Queue;
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::ApiError;
 
@@ -51,22 +51,27 @@ impl ReadyCheck for QueueCheck {
 /// Whether the process should get requests.
 #[derive(Debug, Default)]
 pub struct Health {
-    draining: AtomicBool,
+    draining: CancellationToken,
     checks: Vec<Box<dyn ReadyCheck>>,
 }
 
 impl Health {
     pub fn new(checks: Vec<Box<dyn ReadyCheck>>) -> Self {
-        Self { draining: AtomicBool::new(false), checks }
+        Self { draining: CancellationToken::new(), checks }
     }
 
     /// From now on the process is not ready: it finishes what it has.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
     }
 
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_cancelled()
+    }
+
+    /// Ends when draining begins. What lives as long as its client wants (a live tail) ends with it.
+    pub async fn drained(&self) {
+        self.draining.cancelled().await;
     }
 
     /// Runs every check. True when all is well; the map names each check with `ok` or what is wrong.

@@ -1,0 +1,316 @@
+//! The fields of a JSON object to a record: which name means what.
+//!
+//! [`Mapper`] keeps its buffers from record to record. Of two names for one thing the first in the table wins and the
+//! other stays an attribute; what a field can't be read as stays an attribute under its own name, so that nothing that
+//! was sent is lost.
+
+use std::borrow::Cow;
+
+use model::clean::{Rejection, set_invalid_time};
+use model::limits::Limits;
+use model::record::UNKNOWN_SERVICE;
+use model::{Fields, Record, RecordId, Severity, SpanId, TraceId, Value, time};
+
+/// What a name can stand for. Each has its names in order: the lower the rank, the stronger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    Time,
+    Message,
+    Level,
+    SeverityNumber,
+    Service,
+    Host,
+    TraceId,
+    SpanId,
+}
+
+const SLOTS: usize = 8;
+const RANKS: usize = 5;
+
+/// What a field's name means, with its rank among the names of the same meaning.
+fn meaning(name: &str) -> Option<(Slot, usize)> {
+    Some(match name {
+        "timestamp" => (Slot::Time, 0),
+        "time" => (Slot::Time, 1),
+        "ts" => (Slot::Time, 2),
+        "@timestamp" => (Slot::Time, 3),
+        "message" => (Slot::Message, 0),
+        "msg" => (Slot::Message, 1),
+        "body" => (Slot::Message, 2),
+        "log" => (Slot::Message, 3),
+        "level" => (Slot::Level, 0),
+        "severity" => (Slot::Level, 1),
+        "lvl" => (Slot::Level, 2),
+        "log.level" => (Slot::Level, 3),
+        "log_level" => (Slot::Level, 4),
+        "severity_number" => (Slot::SeverityNumber, 0),
+        "service" => (Slot::Service, 0),
+        "service.name" => (Slot::Service, 1),
+        "app" => (Slot::Service, 2),
+        "host" => (Slot::Host, 0),
+        "hostname" => (Slot::Host, 1),
+        "host.name" => (Slot::Host, 2),
+        "trace_id" => (Slot::TraceId, 0),
+        "traceId" => (Slot::TraceId, 1),
+        "span_id" => (Slot::SpanId, 0),
+        "spanId" => (Slot::SpanId, 1),
+        _ => return None,
+    })
+}
+
+/// Makes records of parsed objects, one after another.
+#[derive(Debug, Default)]
+pub(super) struct Mapper {
+    /// What each field of the record at hand means; parallel to its attributes.
+    roles: Vec<Role>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Attribute,
+    /// A name of a slot that could still win it.
+    Candidate(Slot, usize),
+    /// Taken, or overridden by a later field of the same name.
+    Gone,
+}
+
+impl Mapper {
+    /// Empties `fields` into `record`, whose former contents are gone; absent times are `now`.
+    ///
+    /// # Errors
+    /// Flattening would make names or attributes beyond the limits. Told while it happens: a long name around many
+    /// short ones would otherwise grow to a multiple of the body.
+    pub(super) fn map<'a>(
+        &mut self,
+        fields: &mut Fields<'a>,
+        record: &mut Record<'a>,
+        now: i64,
+        limits: &Limits,
+    ) -> Result<(), Rejection> {
+        record.timestamp = now;
+        record.observed = now;
+        record.service = Cow::Borrowed(UNKNOWN_SERVICE);
+        record.host = None;
+        record.severity = None;
+        record.message = Cow::Borrowed("");
+        record.trace_id = None;
+        record.span_id = None;
+        record.attributes.clear();
+        record.resource.clear();
+        self.roles.clear();
+        drop_own_export_fields(fields);
+        for (name, value) in fields.drain(..) {
+            self.take(name, value, record, limits)?;
+        }
+        let found = self.candidates(record);
+        self.fill(&found, record, now);
+        let mut roles = self.roles.iter();
+        record.attributes.retain(|_| roles.next() != Some(&Role::Gone));
+        Ok(())
+    }
+
+    /// Puts a field of the object where it belongs: flattened, and with its role.
+    fn take<'a>(
+        &mut self,
+        name: Cow<'a, str>,
+        value: Value<'a>,
+        record: &mut Record<'a>,
+        limits: &Limits,
+    ) -> Result<(), Rejection> {
+        match (&*name, value) {
+            ("attributes", Value::Map(fields)) => {
+                for (name, value) in fields {
+                    flatten(name, value, &mut record.attributes, limits)?;
+                }
+                self.roles.resize(record.attributes.len(), Role::Attribute);
+            }
+            ("resource", Value::Map(fields)) => {
+                for (name, value) in fields {
+                    flatten(name, value, &mut record.resource, limits)?;
+                }
+            }
+            // A text that is an object is kept whole until it is clear that it is the message. `log` is not among
+            // them: as an object it holds names such as `log.level`.
+            ("message" | "msg" | "body", value @ Value::Map(_)) => {
+                let role = meaning(&name).map_or(Role::Attribute, |(slot, rank)| Role::Candidate(slot, rank));
+                record.attributes.push((name, value));
+                self.roles.push(role);
+            }
+            (_, value) => {
+                let start = record.attributes.len();
+                flatten(name, value, &mut record.attributes, limits)?;
+                self.roles.extend(record.attributes[start..].iter().map(|(name, _)| {
+                    meaning(name).map_or(Role::Attribute, |(slot, rank)| Role::Candidate(slot, rank))
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// For each slot the place of its strongest candidate. Of equal names the last counts; null is not there.
+    fn candidates(&mut self, record: &Record<'_>) -> [Option<usize>; SLOTS] {
+        let mut places = [[None; RANKS]; SLOTS];
+        for place in 0..self.roles.len() {
+            let Role::Candidate(slot, rank) = self.roles[place] else { continue };
+            let earlier = &mut places[slot as usize][rank];
+            if let Some(earlier) = earlier.replace(place) {
+                self.roles[earlier] = Role::Gone;
+            }
+            if record.attributes[place].1 == Value::Null {
+                *earlier = None;
+                self.roles[place] = Role::Gone;
+            }
+        }
+        places.map(|ranks| ranks.into_iter().flatten().next())
+    }
+
+    /// Reads the winners into the record's fields.
+    fn fill<'a>(&mut self, found: &[Option<usize>; SLOTS], record: &mut Record<'a>, now: i64) {
+        let winner = |slot: Slot| found[slot as usize];
+        if let Some(place) = winner(Slot::Message) {
+            record.message = into_text(self.remove(place, record));
+        }
+        self.fill_severity(winner(Slot::Level), winner(Slot::SeverityNumber), record);
+        self.fill_ids(winner(Slot::TraceId), winner(Slot::SpanId), record);
+        let service = winner(Slot::Service).map(|place| into_text(self.remove(place, record)));
+        let service = service.or_else(|| take_resource("service.name", &mut record.resource));
+        if let Some(service) = service.filter(|service| !service.is_empty()) {
+            record.service = service;
+        }
+        let host = winner(Slot::Host).map(|place| into_text(self.remove(place, record)));
+        let host = host.or_else(|| take_resource("host.name", &mut record.resource));
+        record.host = host.filter(|host| !host.is_empty());
+        if let Some(place) = winner(Slot::Time) {
+            let value = self.remove(place, record);
+            match read_time(&value) {
+                Some(time) => record.timestamp = time,
+                None => {
+                    set_invalid_time(record, value, now);
+                    self.roles.push(Role::Attribute);
+                }
+            }
+        }
+    }
+
+    /// `level` names one of six; `severity_number` beside it is finer, if it says the same.
+    fn fill_severity(&mut self, level: Option<usize>, number: Option<usize>, record: &mut Record<'_>) {
+        let named = level.and_then(|place| read_level(&record.attributes[place].1));
+        let numbered = number.and_then(|place| read_severity_number(&record.attributes[place].1));
+        let agree = named.map(Severity::level) == numbered.map(Severity::level);
+        if let (Some(place), Some(severity)) = (level, named) {
+            self.roles[place] = Role::Gone;
+            record.severity = Some(severity);
+        }
+        if let (Some(place), Some(severity)) = (number, numbered)
+            && (agree || level.is_none())
+        {
+            self.roles[place] = Role::Gone;
+            record.severity = Some(severity);
+        }
+    }
+
+    fn fill_ids(&mut self, trace: Option<usize>, span: Option<usize>, record: &mut Record<'_>) {
+        if let Some(place) = trace
+            && let Value::String(text) = &record.attributes[place].1
+            && let Ok(id) = text.parse::<TraceId>()
+        {
+            record.trace_id = Some(id);
+            self.roles[place] = Role::Gone;
+        }
+        if let Some(place) = span
+            && let Value::String(text) = &record.attributes[place].1
+            && let Ok(id) = text.parse::<SpanId>()
+        {
+            record.span_id = Some(id);
+            self.roles[place] = Role::Gone;
+        }
+    }
+
+    fn remove<'a>(&mut self, place: usize, record: &mut Record<'a>) -> Value<'a> {
+        self.roles[place] = Role::Gone;
+        std::mem::replace(&mut record.attributes[place].1, Value::Null)
+    }
+}
+
+/// What an exported record has beside what a sender writes is made anew: its id, its project and when it came.
+fn drop_own_export_fields(fields: &mut Fields<'_>) {
+    let is = |wanted: &str| fields.iter().rposition(|(name, _)| name == wanted);
+    let (Some(id), Some(_), Some(_)) = (is("id"), is("observed_timestamp"), is("project")) else { return };
+    if matches!(&fields[id].1, Value::String(id) if id.parse::<RecordId>().is_ok()) {
+        fields.retain(|(name, _)| !matches!(&**name, "id" | "observed_timestamp" | "project"));
+    }
+}
+
+/// Objects become names with dots; empty ones are gone. Arrays stay, with what is in them.
+fn flatten<'a>(name: Cow<'a, str>, value: Value<'a>, out: &mut Fields<'a>, limits: &Limits) -> Result<(), Rejection> {
+    let Value::Map(fields) = value else {
+        // Equal names are one attribute in the end; up to the double they are borne with.
+        if out.len() >= limits.attributes_max.saturating_mul(2) {
+            return Err(Rejection::TooManyAttributes { count: out.len() + 1, max: limits.attributes_max });
+        }
+        out.push((name, value));
+        return Ok(());
+    };
+    for (inner, value) in fields {
+        let bytes = name.len() + 1 + inner.len();
+        if bytes > limits.name_bytes_max {
+            return Err(Rejection::NameTooLong { bytes, max: limits.name_bytes_max });
+        }
+        flatten(Cow::Owned(format!("{name}.{inner}")), value, out, limits)?;
+    }
+    Ok(())
+}
+
+/// The value of a resource name that has a field of its own, taken out.
+fn take_resource<'a>(wanted: &str, resource: &mut Fields<'a>) -> Option<Cow<'a, str>> {
+    let place = resource.iter().rposition(|(name, value)| name == wanted && matches!(value, Value::String(_)))?;
+    let value = into_text(std::mem::replace(&mut resource[place].1, Value::Null));
+    resource.retain(|(name, _)| name != wanted);
+    Some(value)
+}
+
+/// Text as it is, anything else as its JSON.
+fn into_text(value: Value<'_>) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => text,
+        other => Cow::Owned(other.to_json()),
+    }
+}
+
+fn read_time(value: &Value<'_>) -> Option<i64> {
+    match value {
+        Value::String(text) => time::parse(text),
+        Value::Int(number) => time::from_epoch(*number),
+        Value::Double(number) => time::from_epoch_float(*number),
+        _ => None,
+    }
+}
+
+/// A logger's name for a level, or its number, written as a number or as text.
+fn read_level(value: &Value<'_>) -> Option<Severity> {
+    match value {
+        Value::String(text) => {
+            Severity::from_name(text).or_else(|| text.trim_ascii().parse().ok().and_then(Severity::from_logger_number))
+        }
+        number => whole(number).and_then(Severity::from_logger_number),
+    }
+}
+
+/// An OpenTelemetry number, 1 to 24. It is read from its own field only: it overlaps with syslog's.
+fn read_severity_number(value: &Value<'_>) -> Option<Severity> {
+    match value {
+        Value::String(text) => Severity::new(text.trim_ascii().parse().ok()?),
+        number => whole(number).and_then(Severity::new),
+    }
+}
+
+fn whole(value: &Value<'_>) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Double(number) if number.fract() == 0.0 => Some(*number as i64),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

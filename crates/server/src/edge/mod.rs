@@ -1,0 +1,242 @@
+//! Connections: accept, bound, serve HTTP/1.1 and HTTP/2 without TLS, drain.
+//!
+//! [`run`] takes a bound listener and a future that ends it, so that the binary passes a signal and a test its own.
+//! [`finish`] puts around a router what every listener has: request ids and the log line of an error, panics and
+//! unknown paths as problems, and the `--dev` guard. [`idle`] closes connections on which nothing moves.
+
+pub mod idle;
+
+use std::any::Any;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::ServerState;
+use crate::auth::guard_loopback;
+use crate::error::{ApiError, Code};
+use crate::metrics::Metrics;
+use idle::IdleIo;
+
+/// The header that ties an answer to a line of our log.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// What a listener allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EdgeConfig {
+    /// Open connections; one more gets a 503 and is closed.
+    pub connections_max: usize,
+    /// For the first bytes of a connection, and for each request's head.
+    pub header_time_max: Duration,
+    /// A connection on which nothing moves for this long is closed.
+    pub idle_time_max: Duration,
+    /// HTTP/2 streams of a connection.
+    pub streams_max: u32,
+    /// For requests under way when the listener ends; connections that are still open then are cut.
+    pub drain_time_max: Duration,
+}
+
+impl Default for EdgeConfig {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            header_time_max: Duration::from_secs(60),
+            idle_time_max: Duration::from_secs(300),
+            streams_max: 128,
+            drain_time_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Serves connections until `shutdown` ends, then stops accepting and lets running requests finish.
+pub async fn run(
+    listener: TcpListener,
+    router: Router,
+    config: EdgeConfig,
+    metrics: Arc<Metrics>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let server = builder(&config);
+    let graceful = GracefulShutdown::new();
+    let slots = Arc::new(Semaphore::new(config.connections_max));
+    let mut connections = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        let stream = tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    pause_after(&error).await;
+                    continue;
+                }
+            },
+        };
+        let Ok(slot) = slots.clone().try_acquire_owned() else {
+            metrics.connection_refused();
+            tokio::spawn(refuse(stream));
+            continue;
+        };
+        // Answers are small and complete when they are written: waiting for more only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+        let stream = IdleIo::new(stream, config.header_time_max, config.idle_time_max);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        let open = Open::new(metrics.clone());
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended early");
+            }
+            drop((slot, open));
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(config.drain_time_max, graceful.shutdown()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "requests were cut: they took longer than the drain allows");
+    }
+    connections.shutdown().await;
+}
+
+fn builder(config: &EdgeConfig) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(config.header_time_max);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(config.streams_max)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+/// Out of file descriptors, accepting again at once would spin; a client that hung up is nothing.
+async fn pause_after(error: &io::Error) {
+    let gone = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    );
+    if !gone {
+        tracing::error!(%error, "a connection can't be accepted");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Tells a client over the limit so, instead of leaving it in the kernel's queue.
+async fn refuse(mut stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+        retry-after: 1\r\nconnection: close\r\ncontent-length: 84\r\n\r\n\
+        {\"status\":503,\"code\":\"unavailable\",\"title\":\"Too many connections\",\"retry_after\":1  }";
+    let written = tokio::time::timeout(Duration::from_secs(1), stream.write_all(ANSWER)).await;
+    tracing::debug!(sent = written.is_ok(), "connection over the limit");
+}
+
+/// Counts an open connection for as long as it lives.
+#[derive(Debug)]
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.connection_opened();
+        Self(metrics)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connection_closed();
+    }
+}
+
+/// Puts around a listener's routes what every listener has: problems for unknown paths and methods, and [`wrap`].
+/// Call it once, last.
+pub fn finish(router: Router, state: &ServerState) -> Router {
+    wrap(router.fallback(not_found).method_not_allowed_fallback(method_not_allowed), state)
+}
+
+/// Puts around a router the `--dev` guard, the net under panics, request ids and the log.
+pub fn wrap(mut router: Router, state: &ServerState) -> Router {
+    if state.auth.is_open() {
+        router = router.layer(from_fn(guard_loopback));
+    }
+    router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(RequestIds::new(), log_errors))
+}
+
+async fn not_found(request: Request) -> ApiError {
+    ApiError::new(Code::NotFound, format!("there is nothing at `{}`", request.uri().path()))
+}
+
+async fn method_not_allowed(request: Request) -> ApiError {
+    ApiError::new(Code::MethodNotAllowed, format!("`{}` does not take {}", request.uri().path(), request.method()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over by value")]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+    ApiError::internal(format!("panic: {}", message.unwrap_or_default())).into_response()
+}
+
+/// Makes request ids: unique in the process, and unlikely to meet another process's.
+#[derive(Debug, Clone)]
+struct RequestIds(Arc<AtomicU64>);
+
+impl RequestIds {
+    fn new() -> Self {
+        let start = getrandom::u64().unwrap_or_default();
+        Self(Arc::new(AtomicU64::new(start)))
+    }
+
+    fn next(&self) -> String {
+        format!("{:016x}", self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Gives each answer an id, and writes the log line of one that is an error.
+async fn log_errors(State(ids): State<RequestIds>, request: Request<Body>, next: Next) -> Response {
+    let id = ids.next();
+    let started = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions().get::<Arc<ApiError>>() {
+        let (code, status) = (error.code().as_str(), error.status().as_u16());
+        let (detail, internal) = (error.detail(), error.internal_message().unwrap_or_default());
+        let elapsed_ms = started.elapsed().as_millis() as u64;
+        if error.code() == Code::Internal {
+            tracing::error!(id, %method, path, status, code, detail, internal, elapsed_ms, "request failed");
+        } else if error.status().is_server_error() {
+            tracing::warn!(id, %method, path, status, code, detail, internal, elapsed_ms, "request failed");
+        } else {
+            tracing::debug!(id, %method, path, status, code, detail, internal, elapsed_ms, "request refused");
+        }
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;
