@@ -91,7 +91,7 @@ impl Accumulator {
     pub fn merge(&mut self, other: Self) {
         match (self, other) {
             (Self::Count(mine), Self::Count(theirs)) => *mine += theirs,
-            (Self::Sum(mine), Self::Sum(theirs)) | (Self::Avg(mine), Self::Avg(theirs)) => mine.merge(theirs),
+            (Self::Sum(mine), Self::Sum(theirs)) | (Self::Avg(mine), Self::Avg(theirs)) => mine.merge(&theirs),
             (Self::Min(mine), Self::Min(Some(theirs))) => keep(mine, theirs, Ordering::Less),
             (Self::Max(mine), Self::Max(Some(theirs))) => keep(mine, theirs, Ordering::Greater),
             (
@@ -187,7 +187,7 @@ impl Sum {
         self.doubles = sum;
     }
 
-    fn merge(&mut self, other: Self) {
+    fn merge(&mut self, other: &Self) {
         self.count += other.count;
         self.integers += other.integers;
         self.doubles_seen |= other.doubles_seen;

@@ -12,24 +12,24 @@ use crate::read::{Aggregate, AggregateRow, Metric, MetricFn, QueryLimits, Scan, 
 /// attribute.
 pub fn field_value<'r>(record: &'r Record<'_>, field: &Field) -> Option<Value<'r>> {
     match field {
-        Field::Id => Some(text(record.id)),
-        Field::Timestamp => Some(text(model::time::format(record.timestamp))),
-        Field::ObservedTimestamp => Some(text(model::time::format(record.observed))),
+        Field::Id => Some(text(&record.id)),
+        Field::Timestamp => Some(Value::String(model::time::format(record.timestamp).into())),
+        Field::ObservedTimestamp => Some(Value::String(model::time::format(record.observed).into())),
         Field::Project => Some(Value::String(Cow::Borrowed(&record.project))),
         Field::Service => Some(Value::String(Cow::Borrowed(&record.service))),
         Field::Host => record.host.as_deref().map(|host| Value::String(Cow::Borrowed(host))),
         Field::Level => record.severity.map(|severity| Value::String(Cow::Borrowed(severity.level().as_str()))),
         Field::SeverityNumber => record.severity.map(|severity| Value::Int(i64::from(severity.number()))),
         Field::Message => Some(Value::String(Cow::Borrowed(&record.message))),
-        Field::TraceId => record.trace_id.map(text),
-        Field::SpanId => record.span_id.map(text),
+        Field::TraceId => record.trace_id.as_ref().map(text),
+        Field::SpanId => record.span_id.as_ref().map(text),
         Field::Any(name) => record.field(name).map(Value::borrowed),
         Field::Attribute(name) => lookup(&record.attributes, name).map(Value::borrowed),
         Field::Resource(name) => lookup(&record.resource, name).map(Value::borrowed),
     }
 }
 
-fn text(value: impl ToString) -> Value<'static> {
+fn text(value: &impl ToString) -> Value<'static> {
     Value::String(Cow::Owned(value.to_string()))
 }
 
