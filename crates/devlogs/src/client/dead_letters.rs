@@ -1,0 +1,149 @@
+//! `devlogs dead-letters`: records that could not be stored.
+
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::keys::{path_segment, row};
+use super::{Connection, ConnectionArgs, Output, finished, print};
+
+/// Letters of a page.
+const PAGE: usize = 500;
+
+/// See, send again or drop records that could not be stored (needs an admin key)
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+    /// text for people, json for programs
+    #[arg(long, short, default_value = "text", global = true)]
+    pub output: Output,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List them, the latest first
+    #[command(after_help = "Example:\n  devlogs dead-letters list --limit 20")]
+    List {
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show one with its record
+    #[command(after_help = "Example:\n  devlogs dead-letters show 00c6…")]
+    Show {
+        /// The record's id, as `list` shows it
+        id: String,
+    },
+    /// Send them through the processor again; records keep their ids
+    #[command(after_help = "Examples:\n  devlogs dead-letters retry 00c6…\n  devlogs dead-letters retry --all")]
+    Retry(Which),
+    /// Delete them for good; the ledger keeps their count
+    #[command(after_help = "Example:\n  devlogs dead-letters drop 00c6…")]
+    Drop(Which),
+}
+
+/// Which letters.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// Ids of records, as `list` shows them
+    pub ids: Vec<String>,
+    /// Every letter that there is now
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Letters {
+    dead_letters: Vec<Value>,
+    next_cursor: Option<String>,
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// No connection, or an error of the server.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    finished(act(&args).await)
+}
+
+async fn act(args: &Args) -> anyhow::Result<()> {
+    const COLUMNS: [&str; 4] = ["id", "project", "at", "reason"];
+    let connection = args.connection.api()?;
+    match &args.command {
+        Command::List { limit } => {
+            let letters = list(&connection, *limit).await?;
+            match args.output {
+                Output::Json => print::json_lines(&letters)?,
+                Output::Text => {
+                    print::table(&COLUMNS, &letters.iter().map(|letter| row(letter, &COLUMNS)).collect::<Vec<_>>())?;
+                }
+            }
+        }
+        Command::Show { id } => {
+            let path = format!("/api/v1/dead-letters/{}", path_segment(id)?);
+            let letter: Value = connection.json(connection.request(Method::GET, &path)).await?;
+            match args.output {
+                Output::Json => print::json_lines([&letter])?,
+                Output::Text => {
+                    let members = letter.as_object().into_iter().flatten();
+                    let rows: Vec<_> = members.map(|(name, value)| vec![name.clone(), print::cell(Some(value))]).collect();
+                    print::table(&["", ""], &rows)?;
+                }
+            }
+        }
+        Command::Retry(which) => each(&connection, which, Method::POST, "/retry", "sent again").await?,
+        Command::Drop(which) => each(&connection, which, Method::DELETE, "", "dropped").await?,
+    }
+    Ok(())
+}
+
+async fn list(connection: &Connection, limit: usize) -> anyhow::Result<Vec<Value>> {
+    let mut letters = Vec::new();
+    let mut cursor: Option<String> = None;
+    while letters.len() < limit {
+        let page = (limit - letters.len()).min(PAGE).to_string();
+        let mut request = connection.request(Method::GET, "/api/v1/dead-letters").query(&[("limit", page)]);
+        if let Some(cursor) = &cursor {
+            request = request.query(&[("cursor", cursor)]);
+        }
+        let page: Letters = connection.json(request).await?;
+        let is_last = page.dead_letters.is_empty();
+        letters.extend(page.dead_letters);
+        cursor = page.next_cursor;
+        if is_last || cursor.is_none() {
+            break;
+        }
+    }
+    letters.truncate(limit);
+    Ok(letters)
+}
+
+/// Does the same to each letter; goes on behind failures and tells them at the end.
+async fn each(connection: &Connection, which: &Which, method: Method, end: &str, done: &str) -> anyhow::Result<()> {
+    let ids = if which.all {
+        let letters = list(connection, usize::MAX).await?;
+        letters.iter().filter_map(|letter| Some(letter.get("id")?.as_str()?.to_owned())).collect()
+    } else {
+        which.ids.clone()
+    };
+    let mut failed = 0;
+    for id in &ids {
+        let path = format!("/api/v1/dead-letters/{}{end}", path_segment(id)?);
+        match connection.send(connection.request(method.clone(), &path)).await {
+            Ok(_) => anstream::eprintln!("{done} {id}"),
+            Err(error) => {
+                failed += 1;
+                anstream::eprintln!("{id}: {error:#}");
+            }
+        }
+    }
+    ensure!(failed == 0, "{failed} of {} failed", ids.len());
+    Ok(())
+}

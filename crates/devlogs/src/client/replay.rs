@@ -1,0 +1,54 @@
+//! `devlogs replay`: processes what the queue still holds again.
+
+use std::process::ExitCode;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{ConnectionArgs, Output, finished, print};
+
+/// Process the queue's messages of a time again (needs an admin key)
+///
+/// Records that the store has are left alone; only missing ones are stored. The times are those of receipt.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  devlogs replay --from 2026-11-22T10:00:00Z --to 2026-11-22T11:00:00Z")]
+pub struct Args {
+    /// Where to begin: a time (RFC 3339, epoch milliseconds) or how long ago (-15m, -7d)
+    #[arg(long, allow_hyphen_values = true)]
+    pub from: String,
+    /// Where to end, not included
+    #[arg(long, default_value = "now", allow_hyphen_values = true)]
+    pub to: String,
+    /// Replace the records of the time by what the rules make of them now
+    #[arg(long)]
+    pub replace: bool,
+    /// text for people, json for programs
+    #[arg(long, short, default_value = "text")]
+    pub output: Output,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Asks the server for it and prints what came of it.
+///
+/// # Errors
+/// No connection, or an error of the server.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    finished(replay(&args).await)
+}
+
+async fn replay(args: &Args) -> anyhow::Result<()> {
+    let connection = args.connection.api()?;
+    let body = json!({"from": args.from, "to": args.to, "replace": args.replace});
+    let answer: Value = connection.json(connection.request(Method::POST, "/api/v1/replay").json(&body)).await?;
+    match args.output {
+        Output::Json => print::json_lines([&answer])?,
+        Output::Text => {
+            let members = answer.as_object().into_iter().flatten();
+            let rows: Vec<_> = members.map(|(name, value)| vec![name.clone(), print::cell(Some(value))]).collect();
+            print::table(&["", ""], &rows)?;
+        }
+    }
+    Ok(())
+}
