@@ -14,10 +14,24 @@ const brand: MantineColorsTuple = [
   '#312e81',
 ];
 
+/** Mantine's shades of dark, from text to the page behind everything. */
+const dark: MantineColorsTuple = [
+  '#e3e7ee',
+  '#aab4c4',
+  '#8c97a9',
+  '#5d687b',
+  '#354053',
+  '#2a3241',
+  '#181d28',
+  '#11151d',
+  '#0d1017',
+  '#0b0e14',
+];
+
 export const theme = createTheme({
   primaryColor: 'brand',
   primaryShade: { light: 6, dark: 6 },
-  colors: { brand },
+  colors: { brand, dark },
   fontFamily: 'var(--font)',
   fontFamilyMonospace: 'var(--mono)',
   defaultRadius: 'sm',
@@ -28,6 +42,8 @@ export const theme = createTheme({
     Button: { defaultProps: { size: 'xs' } },
     ActionIcon: { defaultProps: { variant: 'subtle', color: 'gray', size: 28 } },
     Tooltip: { defaultProps: { openDelay: 350, withArrow: false, fz: 12 } },
+    InputWrapper: { styles: { label: { marginBottom: 4 }, description: { marginBottom: 5 } } },
+    Modal: { styles: { title: { fontWeight: 620, fontSize: 15 } } },
     Menu: { defaultProps: { shadow: 'md', withinPortal: true } },
     TextInput: { defaultProps: { size: 'xs' } },
     PasswordInput: { defaultProps: { size: 'xs' } },

@@ -12,9 +12,9 @@ const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 /** Direction overrides and invisible characters, which can make a line read as something else. */
 const INVISIBLE = /[\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
-/** Control characters as pictures (`␛`), invisible ones as `‹U+202E›`; line feeds and tabs stay. */
+/** Control characters by name (`‹ESC›`), invisible ones by code (`‹U+202E›`); line feeds and tabs stay. */
 export function visible(text: string): string {
-  return text.replace(CONTROL, controlPicture).replace(INVISIBLE, codePoint);
+  return text.replace(CONTROL, controlName).replace(INVISIBLE, codePoint);
 }
 
 /** One line for a table row: cut, without terminal colours, line breaks as `↵`. */
@@ -30,10 +30,15 @@ export function valueText(value: unknown): string {
   return JSON.stringify(value) ?? '';
 }
 
-function controlPicture(char: string): string {
-  const code = char.charCodeAt(0);
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
-  return code === 0x7f ? '␡' : codePoint(char);
+/** The names of the first 32 control characters, by code; fonts often lack their pictures. */
+const CONTROL_NAMES =
+  'NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US'.split(
+    ' ',
+  );
+
+function controlName(char: string): string {
+  const name = CONTROL_NAMES[char.charCodeAt(0)];
+  return name === undefined ? codePoint(char) : `‹${name}›`;
 }
 
 function codePoint(char: string): string {

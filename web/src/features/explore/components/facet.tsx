@@ -8,6 +8,7 @@ import { LevelBadge } from '@/components/level-badge';
 import { fieldValuesQuery, type ValueCount } from '@/features/explore/api/field-values';
 import type { FieldInfo } from '@/features/explore/api/fields';
 import classes from '@/features/explore/components/facets.module.css';
+import { isStatus } from '@/lib/api/api-error';
 import { formatCompact, formatCount } from '@/lib/format';
 import {
   excludeValue,
@@ -69,7 +70,14 @@ function Values({ field, query, resolved, onQuery }: ValuesProps) {
       <Skeleton key={width} height={10} my={8} ml={8} width={`${width}%`} />
     ));
   }
-  if (values.isError) return <p className={classes.note}>{errorText(values.error)}</p>;
+  if (values.isError) {
+    const unread = isStatus(values.error, 422);
+    return (
+      <p className={classes.note}>
+        {unread ? 'Shown once the search can be read.' : errorText(values.error)}
+      </p>
+    );
+  }
   const named = values.data.filter((item) => item.value !== null);
   if (named.length === 0) return <p className={classes.note}>No values among the matches.</p>;
   const most = Math.max(...named.map((item) => item.count), 1);

@@ -42,7 +42,7 @@ export function createPlot(host: HTMLElement, data: PlotData, handlers: PlotHand
     {
       width: host.clientWidth || 300,
       height: host.clientHeight || 100,
-      padding: [6, 8, 0, 0],
+      padding: [6, 20, 0, 0],
       legend: { show: false },
       cursor: {
         x: false,

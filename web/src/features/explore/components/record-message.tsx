@@ -21,21 +21,23 @@ export function RecordMessage({ record }: { record: LogRecord }) {
       <pre className={classes.message}>
         {text === '' ? '(empty message)' : visible(cut ? text.slice(0, DETAIL_CHARS_MAX) : text)}
       </pre>
-      <div className={classes.messageTools}>
-        {cut && (
-          <Button variant="subtle" size="compact-xs" onClick={() => setAll(true)}>
-            Show all {text.length.toLocaleString('en-US')} characters
-          </Button>
-        )}
-        {looksLikeJson(record.message) && (
-          <Button variant="subtle" color="gray" size="compact-xs" onClick={() => setFormatted(!formatted)}>
-            {formatted ? 'As sent' : 'Format JSON'}
-          </Button>
-        )}
-        <span style={{ marginLeft: 'auto' }}>
-          <CopyButton text={record.message} label="Copy message" />
-        </span>
-      </div>
+      <span className={classes.messageCopy}>
+        <CopyButton text={record.message} label="Copy message" />
+      </span>
+      {(cut || looksLikeJson(record.message)) && (
+        <div className={classes.messageTools}>
+          {cut && (
+            <Button variant="subtle" size="compact-xs" onClick={() => setAll(true)}>
+              Show all {text.length.toLocaleString('en-US')} characters
+            </Button>
+          )}
+          {looksLikeJson(record.message) && (
+            <Button variant="subtle" color="gray" size="compact-xs" onClick={() => setFormatted(!formatted)}>
+              {formatted ? 'As sent' : 'Format JSON'}
+            </Button>
+          )}
+        </div>
+      )}
     </div>
   );
 }

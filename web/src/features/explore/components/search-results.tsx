@@ -18,7 +18,7 @@ import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
 import type { RecordNavigation } from '@/features/explore/state/use-record-navigation';
 import { isStatus } from '@/lib/api/api-error';
 import { hasRecordsQuery } from '@/lib/api/get-has-records';
-import { formatBytes, formatCompact, formatCount, formatElapsed } from '@/lib/format';
+import { formatBytes, formatCompact, formatCount, formatElapsed, plural } from '@/lib/format';
 import type { LogRecord } from '@/lib/record';
 import type { ResolvedRange } from '@/lib/time/range';
 
@@ -117,7 +117,7 @@ function Footer({ search, count }: { search: SearchResultsProps['search']; count
     );
   }
   if (search.isFetchingNextPage) return <Loader size={16} aria-label="Loading more records" />;
-  return search.hasNextPage ? null : <span>End of the results: {formatCount(count)} records</span>;
+  return search.hasNextPage ? null : <span>End of the results: {plural(count, 'record')}</span>;
 }
 
 function Stats({ search, records, state, resolved }: SearchResultsProps) {
@@ -129,7 +129,7 @@ function Stats({ search, records, state, resolved }: SearchResultsProps) {
     <span className={classes.stats} data-testid="stats">
       <strong>{formatCount(records.length)}</strong>
       {matched !== undefined && ` of ${formatCount(Math.max(matched, records.length))}`} shown
-      {costText(stats)}
+      <span className={classes.cost}>{costText(stats)}</span>
     </span>
   );
 }

@@ -73,30 +73,34 @@ function OpenRecord({
       { columns: columns.includes(field) ? columns.filter((item) => item !== field) : [...columns, field] },
       { replace: true },
     );
+  const panel = (
+    <DetailPanel
+      id={id}
+      loaded={navigation.openRecord}
+      context={state.context}
+      handlers={{
+        onInclude: filter(includeValue),
+        onExclude: filter(excludeValue),
+        onToggleColumn: toggleColumn,
+        columns,
+      }}
+      onContext={(context) => update({ context }, { replace: true })}
+      onMove={navigation.move}
+      onOpen={navigation.open}
+      onClose={navigation.close}
+    />
+  );
+  if (!narrow) {
+    return (
+      <aside className={classes.detail} aria-label="Record">
+        {panel}
+      </aside>
+    );
+  }
   return (
-    <FocusTrap active={narrow}>
-      <div
-        className={classes.detail}
-        {...(narrow ? { role: 'dialog', 'aria-modal': true } : { role: 'complementary' })}
-        aria-label="Record"
-        tabIndex={-1}
-        onKeyDown={(event) => narrow && event.key === 'Escape' && navigation.close()}
-      >
-        <DetailPanel
-          id={id}
-          loaded={navigation.openRecord}
-          context={state.context}
-          handlers={{
-            onInclude: filter(includeValue),
-            onExclude: filter(excludeValue),
-            onToggleColumn: toggleColumn,
-            columns,
-          }}
-          onContext={(context) => update({ context }, { replace: true })}
-          onMove={navigation.move}
-          onOpen={navigation.open}
-          onClose={navigation.close}
-        />
+    <FocusTrap>
+      <div className={classes.detail} role="dialog" aria-modal="true" aria-label="Record" tabIndex={-1}>
+        {panel}
       </div>
     </FocusTrap>
   );
