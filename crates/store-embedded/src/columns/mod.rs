@@ -12,7 +12,8 @@
 //! | `a:s:NAME` … `r:j:NAME` | see [`Kind`], nullable | one column for each (scope, kind, name) |
 //! | `overflow` | Utf8, nullable, last | JSON `{"a": {name: value}, "r": {…}}`; there only when some row needs it |
 //!
-//! "text" is Utf8 or Dictionary(Int32, Utf8), as it was cheaper; [`Strings`] reads both. The fixed columns come
+//! "text" is Utf8 or Dictionary(Int32, Utf8), as it was cheaper; [`Strings`] reads both. A dictionary may have a value
+//! twice. The fixed columns come
 //! first, in the order above ([`FIXED`]), then the fields' by column name.
 //!
 //! A field stands in its own column or in `overflow`, never in both for one row; but a name that has a column may
@@ -32,7 +33,8 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use model::Value;
 
 pub use decode::{Overflow, RecordReader, overflow_fields};
-pub use encode::{batch_to_columns, records_to_columns};
+pub use encode::batch_to_columns;
+pub(crate) use encode::{choose_fields, encode};
 pub use json::{from_json, to_json};
 
 pub const TS: usize = 0;
@@ -71,6 +73,8 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; 5] = [Self::Bool, Self::Double, Self::Int, Self::Json, Self::String];
+
     pub fn of(value: &Value<'_>) -> Self {
         match value {
             Value::String(_) => Self::String,

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use read::{Block, Segment};
 pub(crate) use read::SegmentCache;
-pub(crate) use write::SegmentWriter;
+pub(crate) use write::{Place, SegmentWriter};
 
 /// Rows of a block. Smaller blocks make needles and newest-first pages cheaper, larger ones compress better.
 pub const BLOCK_ROWS: usize = 16_384;

@@ -1,0 +1,116 @@
+//! The index of a segment: what each block holds, checksums, filters.
+//!
+//! Layout, little-endian: magic (8 bytes), version u32, blocks u32, columns u32, offset of the filters u64, their
+//! length u64; for each block: rows u32, ts_min i64, ts_max i64, filter (seed u64, segment u32, segments u32), offset of
+//! its fingerprints in the filters u64, then for each column the CRC32C of its chunk u32; for each column: rows that
+//! have it u64, dictionary u8; for each [`FILTER_PAGE`] bytes of the filters their CRC32C u32. The manifest has the
+//! checksum of the index and all that follows it.
+
+use bytes::{Buf, BufMut};
+
+use super::BlockMeta;
+use crate::filter::Filter;
+
+const MAGIC: &[u8; 8] = b"devlogsx";
+const VERSION: u32 = 1;
+/// Bytes of filters under one checksum, so that a lookup need not read a whole filter to trust it.
+pub(super) const FILTER_PAGE: usize = 4096;
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Index {
+    /// Where the filters begin in the file, and their length.
+    pub(super) filters: u64,
+    pub(super) filters_len: u64,
+    pub(super) blocks: Vec<IndexBlock>,
+    pub(super) columns: Vec<IndexColumn>,
+    pub(super) filter_crcs: Vec<u32>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct IndexBlock {
+    pub(super) meta: BlockMeta,
+    pub(super) filter: Filter,
+    /// From the beginning of the filters.
+    pub(super) fingerprints: u64,
+    /// By column.
+    pub(super) crcs: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct IndexColumn {
+    /// Rows that have a value.
+    pub(super) rows: u64,
+    /// Text with few distinct values, to be read as a dictionary.
+    pub(super) dictionary: bool,
+}
+
+impl Index {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.put_slice(MAGIC);
+        out.put_u32_le(VERSION);
+        out.put_u32_le(self.blocks.len() as u32);
+        out.put_u32_le(self.columns.len() as u32);
+        out.put_u64_le(self.filters);
+        out.put_u64_le(self.filters_len);
+        for block in &self.blocks {
+            out.put_u32_le(block.meta.rows as u32);
+            out.put_i64_le(block.meta.ts_min);
+            out.put_i64_le(block.meta.ts_max);
+            out.put_u64_le(block.filter.seed);
+            out.put_u32_le(block.filter.segment);
+            out.put_u32_le(block.filter.segments);
+            out.put_u64_le(block.fingerprints);
+            block.crcs.iter().for_each(|crc| out.put_u32_le(*crc));
+        }
+        for column in &self.columns {
+            out.put_u64_le(column.rows);
+            out.put_u8(u8::from(column.dictionary));
+        }
+        self.filter_crcs.iter().for_each(|crc| out.put_u32_le(*crc));
+        out
+    }
+
+    /// Reads an index from the beginning of `bytes`; None when it is not one.
+    pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let input = &mut bytes;
+        if input.get(..8)? != MAGIC {
+            return None;
+        }
+        input.advance(8);
+        if input.try_get_u32_le().ok()? != VERSION {
+            return None;
+        }
+        let blocks = input.try_get_u32_le().ok()?;
+        let columns = input.try_get_u32_le().ok()?;
+        let filters = input.try_get_u64_le().ok()?;
+        let filters_len = input.try_get_u64_le().ok()?;
+        Some(Self {
+            filters,
+            filters_len,
+            blocks: (0..blocks).map(|_| decode_block(input, columns)).collect::<Option<_>>()?,
+            columns: (0..columns)
+                .map(|_| {
+                    let rows = input.try_get_u64_le().ok()?;
+                    Some(IndexColumn { rows, dictionary: input.try_get_u8().ok()? != 0 })
+                })
+                .collect::<Option<_>>()?,
+            filter_crcs: (0..filters_len.div_ceil(FILTER_PAGE as u64))
+                .map(|_| input.try_get_u32_le().ok())
+                .collect::<Option<_>>()?,
+        })
+    }
+}
+
+fn decode_block(input: &mut &[u8], columns: u32) -> Option<IndexBlock> {
+    let rows = input.try_get_u32_le().ok()? as usize;
+    let (ts_min, ts_max) = (input.try_get_i64_le().ok()?, input.try_get_i64_le().ok()?);
+    let seed = input.try_get_u64_le().ok()?;
+    let (segment, segments) = (input.try_get_u32_le().ok()?, input.try_get_u32_le().ok()?);
+    Some(IndexBlock {
+        meta: BlockMeta { rows, ts_min, ts_max },
+        filter: Filter { seed, segment, segments },
+        fingerprints: input.try_get_u64_le().ok()?,
+        crcs: (0..columns).map(|_| input.try_get_u32_le().ok()).collect::<Option<_>>()?,
+    })
+}
