@@ -1,5 +1,5 @@
 /** The live tail as React state: connection, buffer, rate. Messages are gathered and drawn ten times a second. */
-import { useQueryClient } from '@tanstack/react-query';
+import { type QueryClient, useQueryClient } from '@tanstack/react-query';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { searchQuery } from '@/features/explore/api/search';
 import { type Arrivals, countArrivals } from '@/features/explore/live/rate';
@@ -19,6 +19,8 @@ import type { LogRecord } from '@/lib/record';
 const DRAW_EVERY_MS = 100;
 /** Stored records of the last minutes give the tail a beginning. */
 const HISTORY_MS = 15 * 60_000;
+/** Clocks of senders may be a little fast. */
+const CLOCKS_AHEAD_MS = 60_000;
 
 export interface Tail {
   buffer: TailBuffer;
@@ -32,11 +34,14 @@ export interface Tail {
   reconnect: () => void;
 }
 
+interface Connection {
+  status: TailStatus;
+  retryMs?: number;
+}
+
 export function useTail(query: string, enabled: boolean, held: boolean): Tail {
   const [buffer, setBuffer] = useState<TailBuffer>(EMPTY_BUFFER);
-  const [connection, setConnection] = useState<{ status: TailStatus; retryMs?: number }>({
-    status: 'connecting',
-  });
+  const [connection, setConnection] = useState<Connection>({ status: 'connecting' });
   const [dropped, setDropped] = useState(0);
   const [arrivals, setArrivals] = useState<Arrivals>(new Map());
   const [error, setError] = useState<ApiError>();
@@ -55,23 +60,15 @@ export function useTail(query: string, enabled: boolean, held: boolean): Tail {
     setDropped(0);
     setArrivals(new Map());
     setError(undefined);
-    let pending: LogRecord[] = [];
-    let stopped = false;
-    const onMessage = (message: TailMessage) => {
-      if (message.type === 'records') pending.push(...message.records);
-      if (message.type === 'dropped') setDropped((count) => count + message.count);
-      if (message.type === 'ready') setError(undefined);
-      if (message.type === 'error') {
-        const { position, hint } = message;
-        setError(new ApiError(message.message, { status: 422, position, hint }));
-      }
-    };
-    const draw = () => {
-      if (pending.length === 0) return;
-      const batch = pending;
-      pending = [];
+    const inbox = new Inbox((batch) => {
       setBuffer((current) => addBatch(current, batch, heldNow.current));
       setArrivals((current) => countArrivals(current, batch, Date.now()));
+    });
+    const onMessage = (message: TailMessage) => {
+      if (message.type === 'records') inbox.add(message.records);
+      if (message.type === 'dropped') setDropped((count) => count + message.count);
+      if (message.type === 'ready') setError(undefined);
+      if (message.type === 'error') setError(new ApiError(message.message, { ...message, status: 422 }));
     };
     const onStatus = (status: TailStatus, retryMs?: number) => {
       setConnection({ status, retryMs });
@@ -80,28 +77,60 @@ export function useTail(query: string, enabled: boolean, held: boolean): Tail {
     };
     const socket = new TailConnection(tailUrl(window.location), query, { onMessage, onStatus });
     live.current = socket;
-    const timer = window.setInterval(draw, DRAW_EVERY_MS);
-    const now = Date.now();
-    const history = searchQuery({
-      query,
-      resolved: { fromMs: now - HISTORY_MS, toMs: now + 60_000 },
-      order: 'desc',
+    let stopped = false;
+    void loadHistory(client, query).then((records) => {
+      if (!stopped) setBuffer((current) => addHistory(current, records));
     });
-    client.fetchInfiniteQuery(history).then(
-      (data) => {
-        const records = data.pages.flatMap((page) => page.records);
-        if (!stopped) setBuffer((current) => addHistory(current, records));
-      },
-      // The tail works without a beginning, also while the store is down.
-      () => undefined,
-    );
     return () => {
       stopped = true;
       socket.close();
-      window.clearInterval(timer);
+      inbox.close();
     };
   }, [query, enabled, client]);
 
   const reconnect = useCallback(() => live.current?.reconnect(), []);
-  return { buffer, ...connection, retryMs: connection.retryMs, dropped, arrivals, error, reconnect };
+  return {
+    buffer,
+    status: connection.status,
+    retryMs: connection.retryMs,
+    dropped,
+    arrivals,
+    error,
+    reconnect,
+  };
+}
+
+/** Gathers records and hands them on in batches, so that a busy tail does not draw for each message. */
+class Inbox {
+  private pending: LogRecord[] = [];
+  private readonly timer: number;
+
+  constructor(deliver: (batch: LogRecord[]) => void) {
+    this.timer = window.setInterval(() => {
+      if (this.pending.length === 0) return;
+      const batch = this.pending;
+      this.pending = [];
+      deliver(batch);
+    }, DRAW_EVERY_MS);
+  }
+
+  add(records: readonly LogRecord[]): void {
+    this.pending.push(...records);
+  }
+
+  close(): void {
+    window.clearInterval(this.timer);
+  }
+}
+
+/** The newest stored records; none when the store does not answer, since the tail works without it. */
+async function loadHistory(client: QueryClient, query: string): Promise<LogRecord[]> {
+  const now = Date.now();
+  const resolved = { fromMs: now - HISTORY_MS, toMs: now + CLOCKS_AHEAD_MS };
+  try {
+    const data = await client.fetchInfiniteQuery(searchQuery({ query, resolved, order: 'desc' }));
+    return data.pages.flatMap((page) => page.records);
+  } catch {
+    return [];
+  }
 }

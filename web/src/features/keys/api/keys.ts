@@ -7,6 +7,8 @@ export type Scope = (typeof SCOPES)[number];
 export interface ApiKey {
   id: string;
   name: string;
+  /** The public part of the key, to tell keys apart. */
+  prefix: string;
   project: string;
   scopes: string[];
   createdAt: string | undefined;
@@ -21,6 +23,7 @@ export function narrowKey(value: unknown): ApiKey | undefined {
   return {
     id,
     name: asString(value.name) ?? '',
+    prefix: asString(value.prefix) ?? id,
     project: asString(value.project) ?? '',
     scopes: asStrings(asArray(value.scopes)),
     createdAt: asString(value.created_at),

@@ -79,7 +79,7 @@ function KeyRow({ item }: { item: ApiKey }) {
       <td>
         <strong>{item.name || 'unnamed'}</strong>
         <div className="mono" style={{ color: 'var(--text-3)', fontSize: 11.5 }}>
-          {item.id}
+          {item.prefix}…
         </div>
       </td>
       <td>{item.project}</td>

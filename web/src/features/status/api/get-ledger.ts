@@ -18,32 +18,42 @@ export type LedgerCount = (typeof LEDGER_COUNTS)[number];
 
 export interface LedgerEntry {
   project: string;
+  /** The queue that the counts belong to; a restored queue is another one. */
+  incarnation: string;
   partition: string;
   counts: Record<LedgerCount, number>;
 }
 
 export interface Ledger {
   entries: LedgerEntry[];
-  balanced: boolean | undefined;
+  balanced: boolean;
 }
 
 export const ledgerQuery = queryOptions({
   queryKey: ['ledger'],
-  queryFn: async ({ signal }): Promise<Ledger> => {
-    const body = asObject(await request('/api/v1/ledger', { signal }));
-    return {
-      entries: narrowList(body.entries, narrowEntry),
-      balanced: typeof body.balanced === 'boolean' ? body.balanced : undefined,
-    };
-  },
+  queryFn: async ({ signal }) => narrowLedger(await request('/api/v1/ledger', { signal })),
   refetchInterval: 5_000,
 });
+
+export function narrowLedger(body: unknown): Ledger {
+  const answer = asObject(body);
+  const entries = narrowList(answer.ledger ?? answer.entries, narrowEntry);
+  return { entries, balanced: answer.balanced !== false && entries.every(addsUp) };
+}
+
+/** What was received is somewhere; expired and deleted records were stored before. */
+export function addsUp({ counts }: LedgerEntry): boolean {
+  const accounted =
+    counts.stored + counts.dead_lettered + counts.deduplicated + counts.dropped + counts.waiting;
+  return counts.received === accounted;
+}
 
 function narrowEntry(value: unknown): LedgerEntry | undefined {
   if (!isObject(value)) return undefined;
   const counts = LEDGER_COUNTS.map((name) => [name, asNumber(value[name]) ?? 0]);
   return {
     project: asString(value.project) ?? '?',
+    incarnation: asString(value.incarnation) ?? '',
     partition: String(value.partition ?? '?'),
     counts: Object.fromEntries(counts) as Record<LedgerCount, number>,
   };

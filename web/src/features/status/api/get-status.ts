@@ -1,27 +1,28 @@
 /** How the server is doing. Members that this page does not know are kept, to be shown as they are. */
 import { queryOptions } from '@tanstack/react-query';
 import { request } from '@/lib/api/client';
-import { asNumber, asObject, asString, asStrings, isObject, type JsonObject, narrowList } from '@/lib/narrow';
+import { asNumber, asObject, asString, isObject, type JsonObject, narrowList } from '@/lib/narrow';
 
 export interface Partition {
   id: string;
+  /** Positions: the oldest that is kept, the next to come, and how far queries see. */
   oldest: number | undefined;
   next: number | undefined;
-  committed: number | undefined;
-  lagMessages: number | undefined;
+  written: number | undefined;
+  waitingMessages: number | undefined;
   bytes: number | undefined;
 }
 
 export interface Status {
   version: string;
+  ready: boolean | undefined;
   uptimeSeconds: number | undefined;
-  roles: string[];
-  queueBackend: string;
   partitions: Partition[];
   storeBackend: string;
   storeRows: number | undefined;
   storeBytes: number | undefined;
   storeSegments: number | undefined;
+  deadLetters: number | undefined;
   /** What else came, by section. */
   others: { title: string; members: JsonObject }[];
 }
@@ -38,33 +39,32 @@ export function narrowStatus(body: unknown): Status {
   const store = asObject(answer.store);
   return {
     version: asString(answer.version) ?? 'unknown',
-    uptimeSeconds: asNumber(answer.uptime_seconds) ?? asNumber(answer.uptime),
-    roles: asStrings(answer.roles),
-    queueBackend: asString(queue.backend) ?? 'unknown',
+    ready: typeof answer.ready === 'boolean' ? answer.ready : undefined,
+    uptimeSeconds: asNumber(answer.uptime_seconds),
     partitions: narrowList(queue.partitions, narrowPartition),
     storeBackend: asString(store.backend) ?? 'unknown',
     storeRows: asNumber(store.rows),
     storeBytes: asNumber(store.bytes),
     storeSegments: asNumber(store.segments),
+    deadLetters: asNumber(answer.dead_letters),
     others: [
-      {
-        title: 'Server',
-        members: without(answer, ['version', 'uptime', 'uptime_seconds', 'roles', 'queue', 'store']),
-      },
-      { title: 'Queue', members: without(queue, ['backend', 'partitions']) },
+      { title: 'Server', members: without(answer, SHOWN_MEMBERS) },
+      { title: 'Queue', members: without(queue, ['partitions']) },
       { title: 'Store', members: without(store, ['backend', 'rows', 'bytes', 'segments']) },
     ].filter((section) => Object.keys(section.members).length > 0),
   };
 }
 
+const SHOWN_MEMBERS = ['version', 'ready', 'uptime_seconds', 'dead_letters', 'queue', 'store'];
+
 function narrowPartition(value: unknown): Partition | undefined {
   if (!isObject(value)) return undefined;
   return {
-    id: String(value.id ?? '?'),
+    id: String(value.partition ?? value.id ?? '?'),
     oldest: asNumber(value.oldest),
     next: asNumber(value.next),
-    committed: asNumber(value.committed),
-    lagMessages: asNumber(value.lag_messages),
+    written: asNumber(value.written),
+    waitingMessages: asNumber(value.waiting_messages),
     bytes: asNumber(value.bytes),
   };
 }

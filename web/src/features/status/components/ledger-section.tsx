@@ -74,7 +74,7 @@ function LedgerTable({ entries }: { entries: LedgerEntry[] }) {
   return (
     <DataTable label="Ledger" head={head}>
       {entries.map((entry) => (
-        <tr key={`${entry.project}/${entry.partition}`}>
+        <tr key={`${entry.project}/${entry.incarnation}/${entry.partition}`}>
           <td>{entry.project}</td>
           <td data-number>{entry.partition}</td>
           {LEDGER_COUNTS.map((name) => (

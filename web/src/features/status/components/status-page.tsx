@@ -41,32 +41,39 @@ export function StatusPage() {
 }
 
 function Tiles({ status }: { status: Status }) {
-  const lag = status.partitions.reduce((sum, item) => sum + (item.lagMessages ?? 0), 0);
-  const { storeRows, storeBytes, storeSegments } = status;
+  const waiting = status.partitions.reduce((sum, item) => sum + (item.waitingMessages ?? 0), 0);
+  const { storeRows, storeBytes, storeSegments, uptimeSeconds, deadLetters } = status;
+  const uptime = uptimeSeconds === undefined ? undefined : `running for ${formatDuration(uptimeSeconds)}`;
+  const segments = storeSegments === undefined ? '' : `, ${plural(storeSegments, 'segment')}`;
   return (
     <div className={classes.tiles}>
-      <Tile label="Version" value={status.version} detail={status.roles.join(', ')} />
       <Tile
-        label="Running for"
-        value={status.uptimeSeconds === undefined ? '–' : formatDuration(status.uptimeSeconds)}
+        label="Server"
+        value={status.ready === undefined ? 'running' : status.ready ? 'ready' : 'not ready'}
+        detail={[`version ${status.version}`, uptime].filter(Boolean).join(', ')}
       />
       <Tile
         label="Queue"
-        value={lag === 0 ? 'drained' : `${formatCompact(lag)} behind`}
-        detail={`${status.queueBackend}, ${plural(status.partitions.length, 'partition')}`}
+        value={waiting === 0 ? 'drained' : `${plural(waiting, 'message')} behind`}
+        detail={plural(status.partitions.length, 'partition')}
       />
       <Tile
         label="Stored records"
         value={storeRows === undefined ? '–' : formatCompact(storeRows)}
-        detail={[status.storeBackend, storeSegments === undefined ? '' : plural(storeSegments, 'segment')]
-          .filter((part) => part !== '')
-          .join(', ')}
+        detail={`${status.storeBackend}${segments}`}
       />
       <Tile
         label="Store size"
         value={storeBytes === undefined ? '–' : formatBytes(storeBytes)}
         detail={storeBytes && storeRows ? `${formatBytes(storeBytes / storeRows)} a record` : undefined}
       />
+      {deadLetters !== undefined && (
+        <Tile
+          label="Dead letters"
+          value={formatCompact(deadLetters)}
+          detail={deadLetters === 0 ? 'nothing was put aside' : 'waiting for you'}
+        />
+      )}
     </div>
   );
 }
@@ -87,7 +94,7 @@ function Partitions({ status }: { status: Status }) {
     <>
       <th>Partition</th>
       <th data-number>Oldest</th>
-      <th data-number>Committed</th>
+      <th data-number>Stored up to</th>
       <th data-number>Next</th>
       <th data-number>Waiting</th>
       <th data-number>Size</th>
@@ -113,9 +120,9 @@ function PartitionRow({ item }: { item: Partition }) {
     <tr>
       <td>{item.id}</td>
       <td data-number>{count(item.oldest)}</td>
-      <td data-number>{count(item.committed)}</td>
+      <td data-number>{count(item.written)}</td>
       <td data-number>{count(item.next)}</td>
-      <td data-number>{count(item.lagMessages)}</td>
+      <td data-number>{count(item.waitingMessages)}</td>
       <td data-number>{item.bytes === undefined ? '–' : formatBytes(item.bytes)}</td>
     </tr>
   );
