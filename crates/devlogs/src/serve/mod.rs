@@ -1,0 +1,161 @@
+//! `devlogs serve`: opens what is durable, starts the roles, and stops them in the order in which records flow.
+//!
+//! - [`roles`]: what may run where;
+//! - [`first_start`]: the first keys;
+//! - [`parts`]: queue, store and metadata from the settings;
+//! - [`listeners`]: the ports and what answers on them;
+//! - [`greeting`]: what is said when all is ready.
+
+mod first_start;
+mod greeting;
+mod listeners;
+pub mod parts;
+mod roles;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use metadata::{Metadata, NewKey, Scope};
+use pipeline::Processor;
+use store::Store;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use transform::Transforms;
+
+use crate::cli::Serve;
+use crate::config::{self, Settings};
+use crate::{demo, telemetry};
+use listeners::Listeners;
+use parts::Parts;
+pub use roles::Refused;
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What kept it from starting, or from stopping cleanly.
+pub async fn run(args: Serve) -> anyhow::Result<ExitCode> {
+    let (mut settings, warnings) = config::load(args.settings.config.as_deref(), std::env::vars())?;
+    if let Some(dir) = &args.settings.data_dir {
+        settings.data_dir.clone_from(dir);
+    }
+    roles::check(&args.roles, args.dev, &settings)?;
+    telemetry::start(&settings.log)?;
+    for warning in warnings {
+        tracing::warn!(warning, "configuration");
+    }
+    let mut stop = Signals::new()?;
+
+    let parts = Parts::open(&settings).await?;
+    let secrets_file = match args.dev {
+        true => None,
+        false => first_start::secrets(&parts.metadata, &settings.data_dir, args.print_secrets).await?,
+    };
+    let transforms = Arc::new(Transforms::default());
+    let listeners = Listeners::bind(&settings).await?;
+    let addresses = listeners.addresses()?;
+    let (processor, stop_processor) = start_processor(&parts, &settings, transforms.clone());
+    let serving = listeners.serve(&parts, &settings, args.dev, transforms)?;
+    greeting::say(&addresses, secrets_file.as_deref(), args.dev)?;
+
+    let stop_demo = CancellationToken::new();
+    let demo = if args.demo {
+        Some(start_demo(&parts, &addresses.collector, args.dev, stop_demo.clone()).await?)
+    } else {
+        None
+    };
+
+    stop.received().await;
+    tracing::info!("stopping: taking no more requests, finishing those under way");
+    stop_demo.cancel();
+    serving.stop().await;
+    stop_processor.cancel();
+    processor.await.context("the processor failed")?;
+    if let Some(demo) = demo {
+        demo.finish(&parts.metadata).await;
+    }
+    parts.close().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_processor(
+    parts: &Parts,
+    settings: &Settings,
+    transforms: Arc<Transforms>,
+) -> (tokio::task::JoinHandle<()>, CancellationToken) {
+    let context = pipeline::Context {
+        config: Arc::new(pipeline::Config {
+            batch_rows_max: settings.processor.batch_rows,
+            batch_bytes_max: settings.processor.batch_size.bytes(),
+            limits: settings.collector.limits(),
+            ..pipeline::Config::default()
+        }),
+        queue: parts.queue.clone(),
+        store: parts.store.clone(),
+        dead_letters: Arc::new(parts.metadata.clone()),
+        transforms: watch::Sender::new(transforms).subscribe(),
+        metrics: parts.pipeline_metrics.clone(),
+    };
+    let stop = CancellationToken::new();
+    (tokio::spawn(Processor::new(context).run(stop.clone())), stop)
+}
+
+/// The simulated applications and the key that was made for them.
+struct Demo {
+    task: tokio::task::JoinHandle<anyhow::Result<()>>,
+    key_id: Option<String>,
+}
+
+async fn start_demo(parts: &Parts, collector: &str, dev: bool, stop: CancellationToken) -> anyhow::Result<Demo> {
+    let (key_id, key) = if dev {
+        (None, None)
+    } else {
+        let key = NewKey {
+            name: "demo".to_owned(),
+            project: metadata::DEFAULT_PROJECT.to_owned(),
+            scopes: std::iter::once(Scope::Ingest).collect(),
+            expires_at: None,
+        };
+        let (info, key) = parts.metadata.create_key(&key).await.context("no key for the demo")?;
+        (Some(info.id), Some(key))
+    };
+    let status = parts.store.status().await.context("the store does not tell its size")?;
+    let target = demo::Target { collector: collector.to_owned(), key };
+    Ok(Demo { task: tokio::spawn(demo::run(target, status.rows == 0, stop)), key_id })
+}
+
+impl Demo {
+    async fn finish(self, metadata: &Metadata) {
+        match self.task.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the demo ended early"),
+            Err(error) => tracing::error!(%error, "the demo failed"),
+        }
+        if let Some(id) = self.key_id
+            && let Err(error) = metadata.revoke_key(&id).await
+        {
+            tracing::warn!(%error, "the demo's key is not revoked");
+        }
+    }
+}
+
+/// What tells the process to stop.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("can't listen to signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

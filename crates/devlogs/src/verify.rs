@@ -1,0 +1,1 @@
+//! `devlogs verify`: proves that what was acknowledged is stored exactly once.

@@ -1,0 +1,125 @@
+//! Processes again what the queue still holds of a time, and stores what is missing.
+//!
+//! Records keep their ids, so what is stored already is left alone. Nothing moves: the positions stay where they are,
+//! and the ledger counts what is stored here as received again.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use model::position::Partition;
+use model::{Batch, RecordId};
+use queue::Delivery;
+use serde::Serialize;
+use store::{Counts, QueryLimits, WriteBatch, WriteError};
+
+use crate::held::{Held, ReadError};
+use crate::prepare::{Fate, Lane, Planned, Refusals, prepare};
+use crate::verify::Subject;
+
+/// What a replay did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Messages of the time that the queue still held.
+    pub messages: u64,
+    pub records: u64,
+    /// Records that were missing and are stored now.
+    pub stored: u64,
+}
+
+/// Goes over the messages received in `range` (nanoseconds since the Unix epoch). When it returns, what it stored is
+/// durable; when it is cut off, it can be run again.
+///
+/// # Errors
+/// What can't be read or written.
+pub async fn replay(subject: &Subject, range: Range<i64>) -> Result<Report, ReadError> {
+    let mut report = Report::default();
+    for partition in 0..subject.queue.partitions() {
+        let partition = Partition(partition);
+        let written = subject.store.progress(subject.queue.incarnation(), partition).await?.written;
+        let mut held = Held::open(&*subject.queue, partition, written).await?;
+        while let Some(mut deliveries) = held.next().await? {
+            deliveries.retain(|delivery| range.contains(&delivery.message.headers.received));
+            if !deliveries.is_empty() {
+                again(subject, partition, deliveries, &mut report).await?;
+            }
+        }
+    }
+    subject.store.flush().await?;
+    Ok(report)
+}
+
+async fn again(
+    subject: &Subject,
+    partition: Partition,
+    deliveries: Vec<Delivery>,
+    report: &mut Report,
+) -> Result<(), ReadError> {
+    report.messages += deliveries.len() as u64;
+    let lane = Lane { incarnation: subject.queue.incarnation(), partition, limits: subject.limits };
+    let from = deliveries[0].position;
+    let planned: Vec<_> = deliveries.into_iter().map(|delivery| Planned { delivery, fate: Fate::Store }).collect();
+    let transforms = subject.transforms.clone();
+    let prepared =
+        tokio::task::spawn_blocking(move || prepare(&planned, from, &lane, &transforms, &Refusals::default())).await?;
+    for batch in prepared.batch.batches {
+        report.records += batch.len() as u64;
+        let missing = missing(subject, &batch).await?;
+        if !missing.is_empty() {
+            report.stored += missing.len() as u64;
+            store(subject, partition, missing).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The records of a batch that the store does not have, once each.
+async fn missing(subject: &Subject, batch: &Batch) -> Result<Batch, ReadError> {
+    let mut wanted: HashMap<u128, HashSet<RecordId>> = HashMap::new();
+    for id in &batch.ids {
+        wanted.entry(id.origin).or_default().insert(*id);
+    }
+    let origins: HashSet<u128> = wanted.keys().copied().collect();
+    let found = subject.store.count_by_origin(&batch.project, &origins).await?;
+    wanted.retain(|origin, ids| found.get(origin).copied().unwrap_or(0) < ids.len() as u64);
+    let mut missing = Batch::new(batch.project.clone());
+    for record in batch.rows() {
+        let open = wanted.get_mut(&record.id.origin).is_some_and(|ids| ids.remove(&record.id));
+        if open
+            && subject.store.get(&batch.project, record.id, QueryLimits::default()).await?.is_none()
+            && subject.metadata.dead_letter(record.id).await?.is_none()
+        {
+            missing.push(&record);
+        }
+    }
+    Ok(missing)
+}
+
+/// Stores records without moving the partition; when the processor moves it meanwhile, tries again from there.
+async fn store(subject: &Subject, partition: Partition, records: Batch) -> Result<(), ReadError> {
+    let incarnation = subject.queue.incarnation();
+    let stored = records.len() as u64;
+    let counts = Counts {
+        project: records.project.clone(),
+        received: stored,
+        stored,
+        dead_lettered: 0,
+        deduplicated: 0,
+        dropped: 0,
+    };
+    loop {
+        let at = subject.store.progress(incarnation, partition).await?.written;
+        let batch = WriteBatch {
+            incarnation,
+            partition,
+            from: at,
+            next: at,
+            batches: vec![records.clone()],
+            keys: Vec::new(),
+            counts: vec![counts.clone()],
+        };
+        match subject.store.write(batch).await {
+            Err(WriteError::Moved { .. }) => {}
+            other => return Ok(other?),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Proves that what was acknowledged is stored exactly once.
+//!
+//! Three proofs, each of which can fail alone: every file of queue and store reads back and is what its checksums say;
+//! the ledger adds up; and every record of every processed message that the queue still holds is in the store once, or
+//! is a dead letter. The last one decodes and transforms the messages as the processor did.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use metadata::Metadata;
+use model::limits::Limits;
+use model::position::Partition;
+use queue::Queue;
+use serde::Serialize;
+use store::{LedgerRow, Store};
+use transform::Transforms;
+
+use crate::held::{Held, ReadError};
+use crate::prepare::{Fate, Lane, Planned, Refusals, prepare};
+
+/// Dead letters of one page.
+const LETTERS_PAGE: u32 = 1_000;
+
+/// What is verified.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    pub queue: Arc<dyn Queue>,
+    pub store: Arc<dyn Store>,
+    pub metadata: Metadata,
+    pub transforms: Arc<Transforms>,
+    pub limits: Limits,
+}
+
+/// What was found. Sound when there are no problems.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Processed messages that the queue still holds, and their records.
+    pub messages: u64,
+    pub records: u64,
+    /// Of those records: in the store, and kept as dead letters.
+    pub stored: u64,
+    pub dead_lettered: u64,
+    /// Neither, as the ledger says: dead letters that were dropped, and records that retention removed.
+    pub gone: u64,
+    /// Neither, and nothing says why.
+    pub lost: u64,
+    /// In the store more than once.
+    pub doubled: u64,
+    /// Messages that wait for the processor.
+    pub waiting: u64,
+    /// A sentence each.
+    pub problems: Vec<String>,
+}
+
+impl Report {
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// Records by project, then by origin.
+type Origins = BTreeMap<Arc<str>, HashMap<u128, u64>>;
+
+/// Dead letters by project, then by origin.
+type Letters = BTreeMap<String, HashMap<u128, u64>>;
+
+/// Looks at everything. Slow and thorough: it reads all that queue and store hold.
+///
+/// # Errors
+/// When something can't be read at all; what reads but is wrong is in the report.
+pub async fn verify(subject: &Subject) -> Result<Report, ReadError> {
+    let mut report = Report::default();
+    report.problems.extend(subject.queue.check().await?);
+    report.problems.extend(subject.store.check().await?);
+    let mut expected = Origins::new();
+    for partition in 0..subject.queue.partitions() {
+        expect(subject, Partition(partition), &mut expected, &mut report).await?;
+    }
+    let letters = dead_letters(&subject.metadata).await?;
+    let ledger = subject.store.ledger().await?;
+    add_up(&ledger, &mut report);
+    for (project, origins) in &expected {
+        let wanted: HashSet<u128> = origins.keys().copied().collect();
+        let found = subject.store.count_by_origin(project, &wanted).await?;
+        let empty = HashMap::new();
+        let letters = letters.get(&**project).unwrap_or(&empty);
+        // Dead letters leave when they are dropped or sent again, stored records when they expire.
+        let kept: u64 = letters.values().sum();
+        let rows = ledger.iter().filter(|row| row.project == *project);
+        let left: u64 = rows.map(|row| row.dead_lettered + row.expired).sum();
+        compare(origins, &found, letters, left.saturating_sub(kept), &mut report);
+    }
+    if report.lost > 0 {
+        report.problems.push(format!("{} acknowledged records are not in the store", report.lost));
+    }
+    if report.doubled > 0 {
+        report.problems.push(format!("{} records are in the store more than once", report.doubled));
+    }
+    Ok(report)
+}
+
+fn add_up(ledger: &[LedgerRow], report: &mut Report) {
+    for row in ledger {
+        let sum = row.stored + row.dead_lettered + row.deduplicated + row.dropped;
+        if row.received != sum {
+            report.problems.push(format!(
+                "the ledger of project {} in partition {} does not add up: {} received, {sum} accounted for",
+                row.project, row.partition, row.received
+            ));
+        }
+    }
+}
+
+/// Holds what a project should have against what is there. `gone_max`: how many records may be missing.
+fn compare(
+    origins: &HashMap<u128, u64>,
+    found: &HashMap<u128, u64>,
+    letters: &HashMap<u128, u64>,
+    gone_max: u64,
+    report: &mut Report,
+) {
+    let mut missing = 0;
+    for (origin, records) in origins {
+        let stored = found.get(origin).copied().unwrap_or(0);
+        let dead = letters.get(origin).copied().unwrap_or(0);
+        report.stored += stored.min(*records);
+        report.dead_lettered += dead.min(records.saturating_sub(stored));
+        report.doubled += stored.saturating_sub(*records);
+        missing += records.saturating_sub(stored + dead);
+    }
+    let gone = missing.min(gone_max);
+    report.gone += gone;
+    report.lost += missing - gone;
+}
+
+/// Counts what the processed messages of a partition should have become.
+async fn expect(
+    subject: &Subject,
+    partition: Partition,
+    expected: &mut Origins,
+    report: &mut Report,
+) -> Result<(), ReadError> {
+    let incarnation = subject.queue.incarnation();
+    let written = subject.store.progress(incarnation, partition).await?.written;
+    let state = subject.queue.state(partition).await?;
+    report.waiting += state.next.0.saturating_sub(written.0.max(state.oldest.0));
+    let lane = Lane { incarnation, partition, limits: subject.limits };
+    let mut held = Held::open(&*subject.queue, partition, written).await?;
+    while let Some(deliveries) = held.next().await? {
+        report.messages += deliveries.len() as u64;
+        let from = deliveries.first().map_or(written, |delivery| delivery.position);
+        let planned: Vec<_> =
+            deliveries.into_iter().map(|delivery| Planned { delivery, fate: Fate::Store }).collect();
+        let (transforms, lane) = (subject.transforms.clone(), lane.clone());
+        let prepared = tokio::task::spawn_blocking(move || {
+            prepare(&planned, from, &lane, &transforms, &Refusals::default())
+        })
+        .await?;
+        for batch in &prepared.batch.batches {
+            let mut here: HashMap<u128, u64> = HashMap::new();
+            for id in &batch.ids {
+                *here.entry(id.origin).or_default() += 1;
+            }
+            let origins = expected.entry(batch.project.clone()).or_default();
+            for (origin, records) in here {
+                // A repeated request has the origin of the first and adds nothing.
+                if origins.insert(origin, records).is_none() {
+                    report.records += records;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn dead_letters(metadata: &Metadata) -> Result<Letters, ReadError> {
+    let mut letters = Letters::new();
+    let mut after = None;
+    loop {
+        let page = metadata.dead_letters(None, after, LETTERS_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(letters) };
+        after = Some((last.at, last.id));
+        for letter in page {
+            *letters.entry(letter.project).or_default().entry(letter.id.origin).or_default() += 1;
+        }
+    }
+}
