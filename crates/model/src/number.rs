@@ -72,7 +72,7 @@ impl PartialEq for Number {
 }
 
 /// The number's JSON text: a decimal integer, or the shortest double that reads back the same (`0.1`, `500.0`,
-/// `1e21`). Wildcards and regular expressions look at this text.
+/// `1e+21`). Wildcards and regular expressions look at this text.
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -136,7 +136,7 @@ mod tests {
             (Int(-7), "-7"),
             (Double(500.0), "500.0"),
             (Double(0.1), "0.1"),
-            (Double(1e21), "1e21"),
+            (Double(1e21), "1e+21"),
             (Double(-5e-324), "-5e-324"),
             (Double(f64::MAX), "1.7976931348623157e308"),
         ] {

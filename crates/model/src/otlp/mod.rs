@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod encode;
+mod wire;
 
 pub use decode::{DecodeContext, DecodeError, count, decode};
 pub use encode::Encoder;

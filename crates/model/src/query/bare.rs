@@ -31,6 +31,13 @@ pub(super) fn unquoted(run: &str) -> Query {
     if !run.is_ascii() {
         open_ends(&mut words);
     }
+    if let [WordPattern::Glob(glob)] = &words[..]
+        && let [first, inner, last] = &glob.pieces[..]
+        && first.is_empty()
+        && last.is_empty()
+    {
+        return contains(inner);
+    }
     Query::Message(Text::Phrase(words))
 }
 

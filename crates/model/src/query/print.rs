@@ -44,12 +44,14 @@ impl Display for Text {
             Text::Regex(pattern) => write_regex(f, &pattern.source),
             Text::Phrase(words) => {
                 let plain = words.iter().all(|word| matches!(word, WordPattern::Exact(_)));
-                let (quote, between) = match words.len() {
-                    0 | 1 => ("", ""),
-                    _ if plain => ("\"", " "),
-                    _ => ("", "."),
+                // Punctuation first keeps stars at both ends from being read as "contains".
+                let (open, between, close) = match words.len() {
+                    0 | 1 if plain => ("", "", ""),
+                    _ if plain => ("\"", " ", "\""),
+                    _ if starts_with_star(words) => (".", ".", ""),
+                    _ => ("", ".", ""),
                 };
-                f.write_str(quote)?;
+                f.write_str(open)?;
                 for (index, word) in words.iter().enumerate() {
                     if index > 0 {
                         f.write_str(between)?;
@@ -59,10 +61,14 @@ impl Display for Text {
                         WordPattern::Glob(glob) => glob.fmt(f)?,
                     }
                 }
-                f.write_str(quote)
+                f.write_str(close)
             }
         }
     }
+}
+
+fn starts_with_star(words: &[WordPattern]) -> bool {
+    matches!(words.first(), Some(WordPattern::Glob(glob)) if glob.pieces.first().is_some_and(String::is_empty))
 }
 
 impl Display for Glob {
