@@ -248,4 +248,4 @@ fn join_equal_names(fields: &mut Fields<'_>) {
 
 #[cfg(test)]
 #[path = "clean_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -88,3 +88,36 @@ macro_rules! serialize_as_text {
 }
 
 serialize_as_text!(RecordId, TraceId, SpanId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Severity;
+
+    #[test]
+    fn members_stand_in_the_documented_order_and_absent_ones_are_left_out() {
+        let mut record = Record {
+            id: RecordId { origin: 0xab, index: 3 },
+            timestamp: 1_795_341_600_123_456_789,
+            observed: 1_795_341_600_000_000_000,
+            project: "default".into(),
+            service: "shop".into(),
+            message: "a \"b\"".into(),
+            ..Record::default()
+        };
+        let head = r#"{"id":"000000000000000000000000000000ab00000003","timestamp":"2026-11-22T10:00:00.123456789Z","observed_timestamp":"2026-11-22T10:00:00.000000000Z","project":"default","service":"shop","#;
+        let json = |record: &Record<'_>| serde_json::to_string(record).expect("JSON");
+        assert_eq!(json(&record), format!(r#"{head}"message":"a \"b\"","attributes":{{}},"resource":{{}}}}"#));
+
+        record.host = Some("web-1".into());
+        record.severity = Severity::new(18);
+        record.trace_id = TraceId::from_bytes(&[0x4b; 16]);
+        record.span_id = SpanId::from_bytes(&[0x0a; 8]);
+        let items = vec![Value::Null, Value::Map(vec![("k".into(), Value::Bool(true))])];
+        record.attributes =
+            vec![("z".into(), Value::Int(1)), ("a".into(), Value::Double(500.0)), ("l".into(), Value::Array(items))];
+        record.resource = vec![("r".into(), Value::String("s".into()))];
+        let tail = r#""host":"web-1","level":"error","severity_number":18,"message":"a \"b\"","trace_id":"4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b","span_id":"0a0a0a0a0a0a0a0a","attributes":{"z":1,"a":500.0,"l":[null,{"k":true}]},"resource":{"r":"s"}}"#;
+        assert_eq!(json(&record), format!("{head}{tail}"));
+    }
+}

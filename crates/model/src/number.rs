@@ -138,7 +138,7 @@ mod tests {
             (Double(0.1), "0.1"),
             (Double(1e21), "1e+21"),
             (Double(-5e-324), "-5e-324"),
-            (Double(f64::MAX), "1.7976931348623157e308"),
+            (Double(f64::MAX), "1.7976931348623157e+308"),
         ] {
             assert_eq!(number.to_string(), text);
             assert_eq!(Number::parse(text), Some(number));

@@ -208,3 +208,100 @@ impl fmt::Debug for Text {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const AT: i64 = 1_795_341_600 * SECOND;
+
+    #[test]
+    fn reads_times_as_people_and_programs_write_them() {
+        for (text, expected) in [
+            ("2026-11-22T10:00:00Z", Some(AT)),
+            ("2026-11-22T10:00:00.5Z", Some(AT + SECOND / 2)),
+            ("2026-11-22T10:00:00.123456789Z", Some(AT + 123_456_789)),
+            ("2026-11-22t10:00:00z", Some(AT)),
+            ("2026-11-22 10:00:00Z", Some(AT)),
+            ("2026-11-22 10:00:00", Some(AT)),
+            ("2026-11-22T10:00:00", Some(AT)),
+            ("2026-11-22T11:00:00+01:00", Some(AT)),
+            ("2026-11-22T11:00:00.25+0100", Some(AT + SECOND / 4)),
+            ("Sun, 22 Nov 2026 10:00:00 +0000", Some(AT)),
+            ("2024-02-29T00:00:00Z", Some(1_709_164_800 * SECOND)),
+            ("1795341600", Some(AT)),
+            ("1795341600000", Some(AT)),
+            ("1795341600.5", Some(AT + SECOND / 2)),
+            ("2262-04-11T23:47:16.854775807Z", Some(i64::MAX)),
+            ("2262-04-11T23:47:16.854775808Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("9999-01-01T00:00:00Z", None),
+            ("2026-02-30T00:00:00Z", None),
+            ("2026-11-22T25:00:00Z", None),
+            ("yesterday", None),
+            ("", None),
+            ("1.2.3", None),
+        ] {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn tells_the_unit_of_epoch_times_by_magnitude() {
+        for number in [1_795_341_600, 1_795_341_600_000, 1_795_341_600_000_000, AT] {
+            assert_eq!(from_epoch(number), Some(AT), "{number}");
+            assert_eq!(from_epoch_float(number as f64), Some(AT), "{number}");
+        }
+        assert_eq!(from_epoch_float(1_795_341_600.25), Some(AT + SECOND / 4));
+        assert_eq!(from_epoch_float(1_795_341_600_000.5), Some(AT + MILLISECOND / 2));
+        for number in [0, -1, i64::MIN, 10_000_000_000] {
+            assert_eq!(from_epoch(number), None, "{number}");
+        }
+        for number in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
+            assert_eq!(from_epoch_float(number), None, "{number}");
+        }
+    }
+
+    #[test]
+    fn reads_times_of_queries() {
+        for (text, expected) in [
+            ("now", Some(AT)),
+            ("-15m", Some(AT - 900 * SECOND)),
+            ("now-1h", Some(AT - 3_600 * SECOND)),
+            ("now+1s", Some(AT + SECOND)),
+            ("-7d", Some(AT - 7 * 86_400 * SECOND)),
+            ("-500ms", Some(AT - SECOND / 2)),
+            ("0", Some(0)),
+            ("1795341600000", Some(AT)),
+            ("1795341600", Some(1_795_341_600 * MILLISECOND)),
+            ("2026-11-22T10:00:00Z", Some(AT)),
+            ("2026-11-22", Some(1_795_305_600 * SECOND)),
+            ("15m", None),
+            ("+15m", None),
+            ("-15", None),
+            ("-m", None),
+            ("-999999w", None),
+            ("-99999999999999999999d", None),
+            ("99999999999999999999", None),
+            ("later", None),
+            ("nowish", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_query(text, AT), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn prints_what_jiff_prints_and_reads_it_back(time in 1..=i64::MAX) {
+            let text = format(time);
+            let expected = Timestamp::from_nanosecond(time.into()).map(|time| std::format!("{time:.9}"));
+            prop_assert_eq!(Some(&text), expected.as_ref().ok());
+            prop_assert_eq!(parse(&text), Some(time));
+        }
+    }
+}

@@ -122,7 +122,9 @@ impl<'a> Sender<'a> {
         let mut values = Values::new(context.limits);
         let mut record = Record::default();
         for_each_field::<Rejection>(group, 1, &mut |resource| {
-            for_each_field::<Rejection>(resource, 1, &mut |attribute| values.push_key_value(attribute, &mut record.resource))
+            for_each_field::<Rejection>(resource, 1, &mut |attribute| {
+                values.push_key_value(attribute, &mut record.resource)
+            })
         })?;
         clean::clean_fields(&mut record.resource, context.limits)?;
         clean::name_sender(&mut record);

@@ -79,8 +79,7 @@ fn put_resource(out: &mut Vec<u8>, record: &Record<'_>) {
 fn record_len(record: &Record<'_>) -> usize {
     let severity = record.severity.map_or(0, |_| 2);
     let body = if record.message.is_empty() { 0 } else { framed_len(framed_len(record.message.len())) };
-    let attributes: usize =
-        record.attributes.iter().map(|(name, value)| framed_len(key_value_len(name, value))).sum();
+    let attributes: usize = record.attributes.iter().map(|(name, value)| framed_len(key_value_len(name, value))).sum();
     let ids = record.trace_id.map_or(0, |_| framed_len(16)) + record.span_id.map_or(0, |_| framed_len(8));
     9 + severity + body + attributes + ids + 9
 }
