@@ -93,7 +93,8 @@ async fn act(args: &Args) -> anyhow::Result<()> {
                 Output::Json => print::json_lines([&letter])?,
                 Output::Text => {
                     let members = letter.as_object().into_iter().flatten();
-                    let rows: Vec<_> = members.map(|(name, value)| vec![name.clone(), print::cell(Some(value))]).collect();
+                    let rows: Vec<_> =
+                        members.map(|(name, value)| vec![name.clone(), print::cell(Some(value))]).collect();
                     print::table(&["", ""], &rows)?;
                 }
             }
@@ -109,10 +110,9 @@ async fn list(connection: &Connection, limit: usize) -> anyhow::Result<Vec<Value
     let mut cursor: Option<String> = None;
     while letters.len() < limit {
         let page = (limit - letters.len()).min(PAGE).to_string();
-        let mut request = connection.request(Method::GET, "/api/v1/dead-letters").query(&[("limit", page)]);
-        if let Some(cursor) = &cursor {
-            request = request.query(&[("cursor", cursor)]);
-        }
+        let mut parameters = vec![("limit", page.as_str())];
+        parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        let request = connection.get("/api/v1/dead-letters", &parameters);
         let page: Letters = connection.json(request).await?;
         let is_last = page.dead_letters.is_empty();
         letters.extend(page.dead_letters);

@@ -98,9 +98,19 @@ impl Connection {
         url
     }
 
+    /// A `GET` with parameters.
+    pub fn get(&self, path: &str, parameters: &[(&str, &str)]) -> RequestBuilder {
+        let mut url = self.address(path);
+        url.query_pairs_mut().extend_pairs(parameters);
+        self.with_key(self.client.get(url))
+    }
+
     /// A request with the key in its header.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, self.address(path));
+        self.with_key(self.client.request(method, self.address(path)))
+    }
+
+    fn with_key(&self, request: RequestBuilder) -> RequestBuilder {
         match self.authorization() {
             Some(value) => request.header(header::AUTHORIZATION, value),
             None => request,
@@ -121,8 +131,10 @@ impl Connection {
     /// # Errors
     /// No connection, or a [`Problem`].
     pub async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let response =
-            request.send().await.with_context(|| format!("{} can't be reached; is `devlogs serve` running?", self.url))?;
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("{} can't be reached; is `devlogs serve` running?", self.url))?;
         if response.status().is_success() { Ok(response) } else { Err(Problem::read(response).await.into()) }
     }
 }
@@ -136,8 +148,6 @@ pub struct Problem {
     pub title: String,
     #[serde(default)]
     pub detail: String,
-    #[serde(default)]
-    pub code: String,
     pub position: Option<usize>,
     pub hint: Option<String>,
     /// Of a request of which every record was rejected.
@@ -201,7 +211,6 @@ impl Problem {
             status: 0,
             title: String::new(),
             detail: String::new(),
-            code: String::new(),
             position: None,
             hint: None,
             errors: Vec::new(),
@@ -255,8 +264,7 @@ mod tests {
     #[test]
     fn a_mistake_is_pointed_at_by_characters() {
         let problem: Problem =
-            serde_json::from_str(r#"{"status":422,"detail":"a value is missing","code":"invalid_query","position":6}"#)
-                .unwrap();
+            serde_json::from_str(r#"{"status":422,"detail":"a value is missing","position":6}"#).unwrap();
         assert_eq!(problem.pointed_at("größe:").as_deref(), Some("  größe:\n        ^"));
         assert_eq!(problem.pointed_at("x"), None);
     }

@@ -76,7 +76,9 @@ fn style_of(level: &str) -> Style {
 /// Milliseconds are enough for people: `2026-11-22T10:00:00.123Z`.
 fn short_time(time: &str) -> String {
     match time.split_once('.') {
-        Some((seconds, fraction)) if fraction.len() > 4 && fraction.is_ascii() => format!("{seconds}.{}Z", &fraction[..3]),
+        Some((seconds, fraction)) if fraction.len() > 4 && fraction.is_ascii() => {
+            format!("{seconds}.{}Z", &fraction[..3])
+        }
         _ => time.to_owned(),
     }
 }

@@ -84,7 +84,18 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let out = child.stdout.take().map(|from| pass(from, tokio::io::stdout(), "stdout", sender.clone(), buffer.clone()));
     let err = child.stderr.take().map(|from| pass(from, tokio::io::stderr(), "stderr", sender.clone(), buffer.clone()));
     let passing = async {
-        tokio::join!(async { if let Some(out) = out { out.await } }, async { if let Some(err) = err { err.await } });
+        tokio::join!(
+            async {
+                if let Some(out) = out {
+                    out.await
+                }
+            },
+            async {
+                if let Some(err) = err {
+                    err.await
+                }
+            }
+        );
     };
     let (status, ()) = tokio::join!(wait(&mut child), passing);
     let status = status?;

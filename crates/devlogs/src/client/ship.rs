@@ -50,7 +50,7 @@ pub(super) fn push_line(body: &mut Vec<u8>, line: &[u8], tags: &Tags) -> bool {
         Some((text, members)) => {
             let has_service = ["service", "service.name", "app"].iter().any(|name| members.contains_key(*name));
             push_tags(body, tags, !has_service);
-            body.extend_from_slice(text[1..].as_bytes());
+            body.extend_from_slice(&text.as_bytes()[1..]);
         }
         None => {
             push_tags(body, tags, true);
@@ -206,7 +206,10 @@ mod tests {
     fn an_object_keeps_what_it_has() {
         let mut body = Vec::new();
         push_line(&mut body, br#" {"n":12345678901234567890123,"app":"x"}"#, &tags());
-        assert_eq!(std::str::from_utf8(&body), Ok("{\"log.iostream\":\"stdout\",\"n\":12345678901234567890123,\"app\":\"x\"}\n"));
+        assert_eq!(
+            std::str::from_utf8(&body),
+            Ok("{\"log.iostream\":\"stdout\",\"n\":12345678901234567890123,\"app\":\"x\"}\n")
+        );
         assert_eq!(pushed(br#"{"msg":"x"}"#, &tags())["service"], "shop");
     }
 

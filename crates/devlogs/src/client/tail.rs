@@ -115,8 +115,7 @@ async fn follow_once(connection: &Connection, args: &Args, seen: &mut Seen) -> a
     let mut socket = match tokio_tungstenite::connect_async_with_config(request, Some(config), true).await {
         Ok((socket, _)) => socket,
         Err(SocketError::Http(response)) if response.status().is_client_error() => {
-            let problem: Option<Problem> =
-                response.body().as_ref().and_then(|body| serde_json::from_slice(body).ok());
+            let problem: Option<Problem> = response.body().as_ref().and_then(|body| serde_json::from_slice(body).ok());
             match problem {
                 Some(problem) => bail!(problem),
                 None => bail!("the server answered {}", response.status()),
@@ -148,7 +147,9 @@ fn show(text: &str, printer: Printer, seen: &mut Seen, query: &str) -> anyhow::R
                 }
             }
         }
-        Event::Dropped { count } => anstream::eprintln!("{count} records left out: they came faster than they were read"),
+        Event::Dropped { count } => {
+            anstream::eprintln!("{count} records left out: they came faster than they were read")
+        }
         Event::Error(problem) => return Err(http::explain(problem.into(), query)),
         Event::Ready | Event::Unknown => {}
     }

@@ -15,7 +15,8 @@ pub(super) struct Chunk {
 /// Reads whole lines from `start` on, at most `bytes_max`; up to `end` exactly if it is given and still there. A line
 /// longer than that is cut. With `is_end` a last line needs no line break.
 pub(super) fn read(file: &File, start: u64, end: Option<u64>, is_end: bool, bytes_max: usize) -> io::Result<Chunk> {
-    let wanted = end.and_then(|end| usize::try_from(end.checked_sub(start)?).ok()).filter(|&wanted| wanted <= bytes_max);
+    let wanted =
+        end.and_then(|end| usize::try_from(end.checked_sub(start)?).ok()).filter(|&wanted| wanted <= bytes_max);
     let mut bytes = vec![0; wanted.unwrap_or(bytes_max)];
     let mut filled = 0;
     while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
@@ -29,7 +30,8 @@ pub(super) fn read(file: &File, start: u64, end: Option<u64>, is_end: bool, byte
     let is_full = filled == bytes.len();
     bytes.truncate(filled);
     let is_exact = wanted.is_some() && is_full;
-    if !is_exact && !(is_end && !is_full) {
+    let ends_anywhere = is_exact || (is_end && !is_full);
+    if !ends_anywhere {
         match bytes.iter().rposition(|&byte| byte == b'\n') {
             Some(last) => bytes.truncate(last + 1),
             // One line that is longer than a batch: its first half, so that the rest is found in pieces too.

@@ -71,8 +71,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         if args.files.is_empty() || args.files.iter().any(|file| file.as_os_str() == "-") {
             return ship_stdin(&connection, &args, &progress).await;
         }
-        let files: Vec<FileShip> =
-            args.files.iter().map(|path| FileShip::new(&connection, &args, path, &progress)).collect::<Result<_, _>>()?;
+        let files: Vec<FileShip> = args
+            .files
+            .iter()
+            .map(|path| FileShip::new(&connection, &args, path, &progress))
+            .collect::<Result<_, _>>()?;
         if args.follow {
             try_join_all(files.into_iter().map(FileShip::follow)).await?;
         } else {
