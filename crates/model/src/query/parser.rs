@@ -194,7 +194,7 @@ impl<'q> Parser<'q> {
             return Err(self.scanner.error(at, "nothing to compare with", "write it without a space: status>=500"));
         }
         self.scanner.expect_end()?;
-        let test = value::compare(field, operator, &text, self.now).map_err(|error| self.refused(at, error))?;
+        let test = value::compare(field, operator, &text, self.now).map_err(|error| self.refused(at, &error))?;
         Ok(Query::Field(field.clone(), test))
     }
 
@@ -203,11 +203,11 @@ impl<'q> Parser<'q> {
         let test = match self.scanner.peek() {
             Some('"') => {
                 let text = self.scanner.quoted()?;
-                value::equals(field, &text, self.now).map_err(|error| self.refused(at, error))?
+                value::equals(field, &text, self.now).map_err(|error| self.refused(at, &error))?
             }
             Some('/') => {
                 let pattern = self.regex()?;
-                value::regex(field, pattern).map_err(|error| self.refused(at, error))?
+                value::regex(field, pattern).map_err(|error| self.refused(at, &error))?
             }
             Some('[' | '{') => self.range(field)?,
             _ => {
@@ -216,7 +216,7 @@ impl<'q> Parser<'q> {
                     let hint = "write it right after the colon, * for any value, or put the text in double quotes";
                     return Err(self.scanner.error(at, "a field without a value", hint));
                 }
-                value::bare(field, run, self.now).map_err(|error| self.refused(at, error))?
+                value::bare(field, run, self.now).map_err(|error| self.refused(at, &error))?
             }
         };
         self.scanner.expect_end()?;
@@ -245,9 +245,9 @@ impl<'q> Parser<'q> {
             return Err(self.scanner.error(open, "this range is never closed", "add a ] or } after the second bound"));
         }
         let low = value::bound(field, value::Side::Low, &low, low_included, self.now)
-            .map_err(|error| self.refused(low_at, error))?;
+            .map_err(|error| self.refused(low_at, &error))?;
         let high = value::bound(field, value::Side::High, &high, high_included, self.now)
-            .map_err(|error| self.refused(high_at, error))?;
+            .map_err(|error| self.refused(high_at, &error))?;
         Ok(value::range(field, low, high))
     }
 
@@ -279,7 +279,7 @@ impl<'q> Parser<'q> {
         })
     }
 
-    fn refused(&self, at: usize, error: value::Refused) -> ParseError {
+    fn refused(&self, at: usize, error: &value::Refused) -> ParseError {
         self.scanner.error(at, error.message, error.hint)
     }
 }

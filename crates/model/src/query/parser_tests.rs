@@ -247,7 +247,7 @@ fn everything_has_a_limit() {
         "/a/ ".repeat(REGEXES_MAX + 1),
         format!("x:{}", "(".repeat(1_000)),
     ] {
-        assert!(parse(&text, NOW).is_err(), "{:.40}", text);
+        assert!(parse(&text, NOW).is_err(), "{text:.40}");
     }
     for text in [
         format!("{}a{}", "(".repeat(63), ")".repeat(63)),
@@ -255,7 +255,7 @@ fn everything_has_a_limit() {
         "-".repeat(QUERY_BYTES_MAX),
         "/a/ ".repeat(REGEXES_MAX),
     ] {
-        assert!(parse(&text, NOW).is_ok(), "{:.40}", text);
+        assert!(parse(&text, NOW).is_ok(), "{text:.40}");
     }
 }
 
