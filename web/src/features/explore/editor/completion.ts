@@ -60,9 +60,10 @@ export function spotAt(text: string, pos: number): Spot | undefined {
       typed: text.slice(operator.to, pos),
     };
   }
+  if (last.text === '-') return { kind: 'term', from: pos, typed: '' };
   if (last.kind === 'word' || last.kind === 'keyword')
     return { kind: 'term', from: last.from, typed: last.text };
-  return last.kind === 'not' || last.text === '(' ? { kind: 'term', from: pos, typed: '' } : undefined;
+  return last.text === '(' ? { kind: 'term', from: pos, typed: '' } : undefined;
 }
 
 async function valueOptions(data: CompletionData, field: string): Promise<Completion[]> {

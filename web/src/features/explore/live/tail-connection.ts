@@ -14,7 +14,7 @@ const BACKOFF_MAX_MS = 15_000;
 
 export class TailConnection {
   private socket: WebSocket | undefined;
-  private timer: number | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private attempts = 0;
   private closed = false;
 
@@ -29,13 +29,13 @@ export class TailConnection {
   /** Tries at once instead of waiting out the backoff. */
   reconnect(): void {
     if (this.closed || this.socket !== undefined) return;
-    window.clearTimeout(this.timer);
+    clearTimeout(this.timer);
     this.open();
   }
 
   close(): void {
     this.closed = true;
-    window.clearTimeout(this.timer);
+    clearTimeout(this.timer);
     this.socket?.close();
   }
 
@@ -71,7 +71,7 @@ export class TailConnection {
     const wait = Math.round(ceiling * (0.5 + Math.random() / 2));
     this.attempts += 1;
     this.handlers.onStatus('reconnecting', wait);
-    this.timer = window.setTimeout(() => this.open(), wait);
+    this.timer = setTimeout(() => this.open(), wait);
   }
 }
 
