@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use model::crash::crash_point;
 use store::StoreError;
 
-use super::Engine;
+use super::{Engine, Wake};
 use crate::columns;
 use crate::manifest::sync_dir;
 use crate::merge::{Coverage, Merge, Source};
@@ -20,36 +20,30 @@ use crate::segment::{BLOCK_ROWS, Day, Place, Segment, SegmentEntry};
 /// How often the thread looks without being woken: retention goes by the clock.
 const TICK: Duration = Duration::from_secs(30);
 
-/// The compaction thread.
-pub(super) fn run(engine: &Weak<Engine>) {
-    while let Some(engine) = engine.upgrade() {
-        if engine.compact_wake.stopped() {
-            return;
-        }
+/// The compaction thread. It holds the engine only while it works.
+pub(super) fn run(engine: &Weak<Engine>, wake: &Wake) {
+    while !wake.stopped() {
+        let Some(engine) = engine.upgrade() else { return };
         let worked = engine.expire().and_then(|()| engine.compact_once());
-        match worked {
-            Ok(true) => {}
-            Ok(false) => engine.pause(TICK),
-            Err(error) => {
-                tracing::error!(%error, "segments could not be merged or removed");
-                engine.metrics.compaction_errors.inc();
-                engine.pause(TICK);
-            }
+        if let Err(error) = &worked {
+            tracing::error!(%error, "segments could not be merged or removed");
+            engine.metrics.compaction_errors.inc();
+        }
+        drop(engine);
+        if !matches!(worked, Ok(true)) {
+            wake.wait(TICK);
         }
     }
 }
 
 impl Engine {
-    fn pause(&self, time: Duration) {
-        self.compact_wake.wait(time);
-    }
-
     /// Merges one group of segments, if there is one; blocks until it is done.
     ///
     /// # Errors
     /// Corrupt when a segment can't be read (it stays, and is not tried again before a restart); unavailable when the
     /// disk fails.
     pub fn compact_once(&self) -> Result<bool, StoreError> {
+        let _one = self.compacting.lock();
         let Some(group) = self.state.lock().compaction_group(&self.config) else { return Ok(false) };
         let start = Instant::now();
         let merged = self.merge_group(&group);

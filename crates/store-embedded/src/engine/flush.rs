@@ -10,7 +10,7 @@ use arrow::datatypes::Int64Type;
 use model::crash::crash_point;
 use store::{SeenKey, StoreError};
 
-use super::{Engine, now};
+use super::{Engine, Wake, now};
 use crate::chunk::Chunk;
 use crate::columns;
 use crate::keys::{FILES_MAX, KeyFile, LIFETIME};
@@ -34,29 +34,27 @@ struct Cut {
     dirty_since: Option<i64>,
 }
 
-/// The flush thread.
-pub(super) fn run(engine: &Weak<Engine>) {
-    let mut failed = false;
-    while let Some(engine) = engine.upgrade() {
-        if engine.flush_wake.stopped() {
-            return;
-        }
-        let due = {
-            let state = engine.state.lock();
-            let age = state.dirty_since.map(|since| now().saturating_sub(since));
-            state.buffered_bytes >= engine.config.flush_bytes
-                || age.is_some_and(|age| age as u128 >= engine.config.flush_age.as_nanos())
-        };
-        if due && !failed {
-            failed = engine.flush().is_err();
-        } else {
-            failed = false;
-            engine.flush_wake.wait(TICK);
+/// The flush thread. It holds the engine only while it works.
+pub(super) fn run(engine: &Weak<Engine>, wake: &Wake) {
+    while !wake.stopped() {
+        let Some(engine) = engine.upgrade() else { return };
+        // After a failure too it waits before it tries again.
+        let again = engine.flush_is_due() && engine.flush().is_ok() && engine.flush_is_due();
+        drop(engine);
+        if !again {
+            wake.wait(TICK);
         }
     }
 }
 
 impl Engine {
+    fn flush_is_due(&self) -> bool {
+        let state = self.state.lock();
+        let age = state.dirty_since.map(|since| now().saturating_sub(since));
+        state.buffered_bytes >= self.config.flush_bytes
+            || age.is_some_and(|age| i128::from(age) >= self.config.flush_age.as_nanos() as i128)
+    }
+
     /// Makes everything that was written before the call durable; blocks until it is.
     ///
     /// # Errors

@@ -85,10 +85,12 @@ pub struct Engine {
     next_id: AtomicU64,
     /// One flush at a time.
     flushing: Mutex<()>,
+    /// One merge or expiry at a time: both take segments away.
+    compacting: Mutex<()>,
     /// A flush ended; writers that wait for room look again.
     room: tokio::sync::Notify,
-    flush_wake: Wake,
-    compact_wake: Wake,
+    flush_wake: Arc<Wake>,
+    compact_wake: Arc<Wake>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held locked while the store is open.
     _lock: File,
@@ -165,9 +167,10 @@ impl Engine {
             next_id: AtomicU64::new(manifest.next_id),
             manifest: Mutex::new(manifest),
             flushing: Mutex::new(()),
+            compacting: Mutex::new(()),
             room: tokio::sync::Notify::new(),
-            flush_wake: Wake::default(),
-            compact_wake: Wake::default(),
+            flush_wake: Arc::default(),
+            compact_wake: Arc::default(),
             threads: Mutex::default(),
             _lock: lock,
             config,
@@ -180,16 +183,26 @@ impl Engine {
         let mut threads = self.threads.lock();
         let builder = || std::thread::Builder::new();
         // A thread must not keep the engine alive that it serves, or dropping a store would never end it.
-        let engine = Arc::downgrade(self);
-        threads.push(builder().name("store-flush".into()).spawn(move || flush::run(&engine))?);
-        let engine = Arc::downgrade(self);
-        threads.push(builder().name("store-compact".into()).spawn(move || compact::run(&engine))?);
+        let (engine, wake) = (Arc::downgrade(self), self.flush_wake.clone());
+        threads.push(builder().name("store-flush".into()).spawn(move || flush::run(&engine, &wake))?);
+        let (engine, wake) = (Arc::downgrade(self), self.compact_wake.clone());
+        threads.push(builder().name("store-compact".into()).spawn(move || compact::run(&engine, &wake))?);
         Ok(())
     }
 
     /// All records of a project at this moment; empty for a project without any.
     pub fn snapshot(&self, project: &str) -> Snapshot {
         self.state.lock().snapshot(project)
+    }
+
+    /// Every segment of every project.
+    pub fn segments(&self) -> Vec<Arc<Segment>> {
+        self.state.lock().segments().cloned().collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn state_bytes(&self) -> usize {
+        self.state.lock().buffered_bytes
     }
 
     pub fn metrics(&self) -> &Arc<Metrics> {
@@ -261,7 +274,8 @@ impl Engine {
         flushed
     }
 
-    fn stop(&self) {
+    /// Ends the background threads without a flush; blocks until they have ended.
+    pub(crate) fn stop(&self) {
         self.flush_wake.stop();
         self.compact_wake.stop();
         let threads = std::mem::take(&mut *self.threads.lock());

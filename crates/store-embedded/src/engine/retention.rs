@@ -17,6 +17,7 @@ impl Engine {
         if self.config.retention_age.is_none() && self.config.retention_bytes.is_none() {
             return Ok(());
         }
+        let _one = self.compacting.lock();
         let gone = {
             let state = self.state.lock();
             let entries = state.segments().map(|segment| segment.entry().clone());
