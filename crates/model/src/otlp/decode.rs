@@ -172,6 +172,8 @@ fn decode_record<'a>(
         service: sender.service.clone(),
         host: sender.host.clone(),
         resource: sender.resource.clone(),
+        // Room for what most records have, so that the list does not grow by steps.
+        attributes: Fields::with_capacity(8 + scope.len()),
         ..Record::default()
     };
     let mut values = Values::new(context.limits);
