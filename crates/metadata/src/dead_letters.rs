@@ -43,7 +43,7 @@ impl fmt::Debug for DeadLetter {
 }
 
 /// A dead letter in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DeadLetterSummary {
     pub id: RecordId,
     pub project: String,
@@ -55,6 +55,22 @@ pub struct DeadLetterSummary {
     pub at: i64,
     pub received: i64,
     pub payload_bytes: u64,
+    /// None if it is larger than [`LISTED_BYTES_MAX`].
+    pub payload: Option<Vec<u8>>,
+}
+
+/// Payloads up to this are part of a list.
+pub const LISTED_BYTES_MAX: i64 = 16 << 10;
+
+impl fmt::Debug for DeadLetterSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetterSummary")
+            .field("id", &self.id)
+            .field("project", &self.project)
+            .field("reason", &self.reason)
+            .field("payload_bytes", &self.payload_bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Metadata {
@@ -94,7 +110,7 @@ impl Metadata {
         let (at, id) = after.map_or((i64::MAX, "~".to_owned()), |(at, id)| (at, id.to_string()));
         Ok(sqlx::query_as(
             "SELECT id, project, incarnation, partition, position, \"index\", reason, at, received,
-                    length(payload) AS payload_bytes
+                    length(payload) AS payload_bytes, CASE WHEN length(payload) <= ?5 THEN payload END AS payload
              FROM dead_letters WHERE (?1 IS NULL OR project = ?1) AND (at, id) < (?2, ?3)
              ORDER BY at DESC, id DESC LIMIT ?4",
         )
@@ -102,6 +118,7 @@ impl Metadata {
         .bind(at)
         .bind(id)
         .bind(limit)
+        .bind(LISTED_BYTES_MAX)
         .fetch_all(self.readers())
         .await?)
     }
@@ -158,6 +175,7 @@ impl<'r> FromRow<'r, SqliteRow> for DeadLetterSummary {
             at: row.try_get("at")?,
             received: row.try_get("received")?,
             payload_bytes: row.try_get::<i64, _>("payload_bytes")?.unsigned_abs(),
+            payload: row.try_get("payload")?,
         })
     }
 }

@@ -4,18 +4,26 @@
 //! then a handler:
 //!
 //! - [`collect`]: log records in, one decoder a file; answered when the queue holds them durably;
+//! - [`query`], [`tail`]: what is stored, and what comes in now; [`admin`]: what operators see and do;
+//! - [`session`], `dashboard`: the browser's way in; [`openapi`]: the description of it all;
 //! - [`ops`]: `/metrics`, `/healthz`, `/readyz`;
 //! - [`error`]: every error is one [`error::ApiError`] with a stable code, rendered as `application/problem+json`;
 //! - [`metrics`]: every metric of this crate, declared once.
 //!
 //! Everything that a listener serves shares one [`ServerState`].
 
+pub mod admin;
 pub mod auth;
 pub mod collect;
+mod dashboard;
 pub mod edge;
 pub mod error;
 pub mod metrics;
+pub mod openapi;
 pub mod ops;
+pub mod query;
+pub mod session;
+pub mod tail;
 
 use std::sync::Arc;
 
