@@ -57,6 +57,8 @@ pub struct Config {
     /// The first and the longest pause between tries of something that is out of reach.
     pub retry_delay_min: Duration,
     pub retry_delay_max: Duration,
+    /// How long a partition rests after another processor wrote to it.
+    pub moved_pause: Duration,
     /// Makes everything durable in the store before it stops.
     pub flush_on_stop: bool,
     /// How long the store may take for that.
@@ -76,6 +78,7 @@ impl Default for Config {
             commit_interval: Duration::from_secs(1),
             retry_delay_min: Duration::from_millis(50),
             retry_delay_max: Duration::from_secs(10),
+            moved_pause: Duration::from_secs(1),
             flush_on_stop: true,
             stop_timeout: Duration::from_secs(4),
             limits: Limits::default(),

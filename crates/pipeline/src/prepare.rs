@@ -27,9 +27,8 @@ pub(crate) struct Planned {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    Store,
-    /// Store, without remembering its key: the key belongs to another body.
-    StoreWithoutKey,
+    /// Store it, and remember that under this key.
+    Store(Option<u128>),
     Duplicate,
 }
 
@@ -116,9 +115,9 @@ impl Preparation<'_> {
             self.counts(project).deduplicated += u64::from(records);
             return;
         }
-        if let (Fate::Store, Some(key)) = (planned.fate, message.headers.key) {
+        if let (Fate::Store(Some(known_by)), Some(key)) = (planned.fate, message.headers.key) {
             let project = message.headers.project.clone();
-            let seen = SeenKey { project, key: key.key, body: key.body, received: message.headers.received };
+            let seen = SeenKey { project, key: known_by, body: key.body, received: message.headers.received };
             self.prepared.batch.keys.push(seen);
         }
         match self.refusals.messages.get(position) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use model::RecordId;
 use model::crash::crash_point;
+use model::origin::origin_of_key;
 use model::position::{Partition, Position};
 use queue::{Delivery, IdempotencyKey, QueueError};
 use store::{StoreError, WriteBatch, WriteError};
@@ -25,9 +26,6 @@ const NAMED_MAX: usize = 32;
 
 /// Letters that are put at once.
 const LETTERS_MAX: usize = 256;
-
-/// How long a partition rests after another processor wrote to it.
-const MOVED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why the loop ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +81,7 @@ impl Worker {
             warn!(partition = %self.lane.partition, "another processor wrote to the partition");
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = tokio::time::sleep(MOVED_PAUSE) => {}
+                () = tokio::time::sleep(self.context.config.moved_pause) => {}
             }
         }
     }
@@ -200,37 +198,43 @@ impl Worker {
 
     /// Finds the requests that were stored before: by the store's keys and by those of this batch.
     async fn plan(&self, batch: Vec<Delivery>) -> Result<Vec<Planned>, Stop> {
-        let mut bodies: HashMap<u128, u128> = HashMap::new();
+        let mut seen: HashMap<u128, u128> = HashMap::new();
         let mut planned = Vec::with_capacity(batch.len());
         for delivery in batch {
             let fate = match delivery.message.headers.key {
-                None => Fate::Store,
-                Some(key) => {
-                    let seen = match bodies.entry(key.key) {
-                        Entry::Occupied(seen) => Some(*seen.get()),
-                        Entry::Vacant(unseen) => {
-                            let stored = self.stored_body(&delivery.message.headers.project, key).await?;
-                            unseen.insert(stored.unwrap_or(key.body));
-                            stored
-                        }
-                    };
-                    match seen {
-                        None => Fate::Store,
-                        Some(body) if body == key.body => Fate::Duplicate,
-                        // Collectors refuse this; two that raced may let it pass. It was acknowledged, so it is stored.
-                        Some(_) => Fate::StoreWithoutKey,
-                    }
-                }
+                None => Fate::Store(None),
+                Some(key) => self.fate(&delivery.message.headers.project, key, &mut seen).await?,
             };
             planned.push(Planned { delivery, fate });
         }
         Ok(planned)
     }
 
-    async fn stored_body(&self, project: &str, key: IdempotencyKey) -> Result<Option<u128>, Stop> {
+    /// Collectors refuse a key that came with another body; of two that raced both may be here. Both were acknowledged,
+    /// so the second is stored too, and known by its key and body together.
+    async fn fate(&self, project: &str, key: IdempotencyKey, seen: &mut HashMap<u128, u128>) -> Result<Fate, Stop> {
+        for known_by in [key.key, origin_of_key(key.key, key.body)] {
+            let body = match seen.entry(known_by) {
+                Entry::Occupied(seen) => Some(*seen.get()),
+                Entry::Vacant(unseen) => {
+                    let stored = self.stored_body(project, known_by).await?;
+                    unseen.insert(stored.unwrap_or(key.body));
+                    stored
+                }
+            };
+            match body {
+                None => return Ok(Fate::Store(Some(known_by))),
+                Some(body) if body == key.body => return Ok(Fate::Duplicate),
+                Some(_) => {}
+            }
+        }
+        Ok(Fate::Store(None))
+    }
+
+    async fn stored_body(&self, project: &str, key: u128) -> Result<Option<u128>, Stop> {
         let mut retry = self.retry(Operation::look_up_key);
         loop {
-            match self.context.store.seen_key(project, key.key).await {
+            match self.context.store.seen_key(project, key).await {
                 Ok(body) => return Ok(body),
                 Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
             }

@@ -1,0 +1,237 @@
+//! A queue, a store, and processors between them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use metadata::DeadLetter;
+use model::cursor::Order;
+use model::otlp::Encoder;
+use model::position::{Partition, Position};
+use model::query::Query;
+use model::{Record, RecordId};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use queue::embedded::{EmbeddedConfig, EmbeddedQueue};
+use queue::{Headers, IdempotencyKey, Message, Queue, QueueError};
+use store::{Counts, QueryLimits, Scan, Search, Store};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use transform::Transforms;
+
+use super::faults::{FaultyStore, Letters, POISON};
+use crate::{Config, Context, Metrics, Processor};
+
+const PARTITIONS: u32 = 2;
+
+/// A request of a client.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) messages: Vec<String>,
+    pub(super) key: Option<u128>,
+    pub(super) body: u128,
+}
+
+impl Sent {
+    pub(super) fn records(count: usize) -> Self {
+        Self::with_poison(count, &[])
+    }
+
+    pub(super) fn with_poison(count: usize, poison: &[usize]) -> Self {
+        let word = |at| if poison.contains(&at) { POISON } else { "fine" };
+        Self { messages: (0..count).map(|at| format!("{} {at}", word(at))).collect(), key: None, body: 0 }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Rig {
+    queue: Arc<EmbeddedQueue>,
+    pub(super) store: Arc<FaultyStore>,
+    pub(super) letters: Arc<Letters>,
+    registry: Registry,
+    metrics: Metrics,
+    /// Records that were acknowledged, and how many of them repeat a request.
+    acknowledged: Mutex<(u64, u64)>,
+    keys: Mutex<HashSet<(u128, u128)>>,
+    _dir: tempfile::TempDir,
+}
+
+/// A processor at work.
+#[derive(Debug)]
+pub(super) struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig {
+            dir: dir.path().join("queue"),
+            partitions: PARTITIONS,
+            segment_bytes: 8 << 20,
+            disk_free_min_bytes: 0,
+            ..EmbeddedConfig::default()
+        };
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        Self {
+            queue: Arc::new(EmbeddedQueue::open(config, queue::metrics::Metrics::default()).unwrap()),
+            store: Arc::default(),
+            letters: Arc::default(),
+            registry,
+            metrics,
+            acknowledged: Mutex::default(),
+            keys: Mutex::default(),
+            _dir: dir,
+        }
+    }
+
+    pub(super) fn start(&self) -> Running {
+        let config = Config {
+            commit_interval: Duration::from_millis(50),
+            retry_delay_min: Duration::from_millis(1),
+            retry_delay_max: Duration::from_millis(20),
+            moved_pause: Duration::from_millis(5),
+            ..Config::default()
+        };
+        let (_, transforms) = watch::channel(Arc::new(Transforms::default()));
+        let context = Context {
+            config: Arc::new(config),
+            queue: self.queue.clone(),
+            store: self.store.clone(),
+            dead_letters: self.letters.clone(),
+            transforms,
+            metrics: self.metrics.clone(),
+        };
+        let stop = CancellationToken::new();
+        Running { task: tokio::spawn(Processor::new(context).run(stop.clone())), stop }
+    }
+
+    /// Runs a processor until the queue is empty.
+    pub(super) async fn process(&self) {
+        let running = self.start();
+        self.wait_until_done().await;
+        running.stop().await;
+    }
+
+    pub(super) async fn send(&self, partition: u32, sent: Sent) {
+        let records = sent.messages.len() as u64;
+        let is_repeated = sent.key.is_some_and(|key| !self.keys.lock().insert((key, sent.body)));
+        self.try_send(partition, sent).await.unwrap();
+        let mut acknowledged = self.acknowledged.lock();
+        acknowledged.0 += records;
+        acknowledged.1 += if is_repeated { records } else { 0 };
+    }
+
+    pub(super) async fn try_send(&self, partition: u32, sent: Sent) -> Result<Position, QueueError> {
+        let mut encoder = Encoder::new();
+        for message in &sent.messages {
+            encoder.push(&Record { timestamp: 1, observed: 1, message: message.into(), ..Record::default() });
+        }
+        let key = sent.key.map(|key| IdempotencyKey { key, body: sent.body });
+        let headers = Headers { key, ..headers(sent.messages.len() as u32) };
+        let message = Message { headers, payload: Bytes::from(encoder.finish()) };
+        self.queue.append(Partition(partition), message).await
+    }
+
+    pub(super) async fn send_raw(&self, partition: u32, payload: &'static [u8], records: u32) {
+        let message = Message { headers: headers(records), payload: Bytes::from_static(payload) };
+        self.queue.append(Partition(partition), message).await.unwrap();
+        self.acknowledged.lock().0 += u64::from(records);
+    }
+
+    pub(super) async fn send_again(&self, partition: u32, letter: &DeadLetter) {
+        let headers = Headers { retry_of: Some(letter.id), ..headers(1) };
+        let message = Message { headers, payload: Bytes::from(letter.payload.clone()) };
+        self.queue.append(Partition(partition), message).await.unwrap();
+    }
+
+    pub(super) async fn wait_until_done(&self) {
+        let done = async {
+            for partition in 0..PARTITIONS {
+                while self.written(partition).await < self.end(partition).await {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), done).await.expect("the queue is not emptied");
+    }
+
+    pub(super) async fn end(&self, partition: u32) -> Position {
+        self.queue.state(Partition(partition)).await.unwrap().next
+    }
+
+    async fn written(&self, partition: u32) -> Position {
+        self.store.progress(self.queue.incarnation(), Partition(partition)).await.unwrap().written
+    }
+
+    pub(super) async fn committed(&self, partition: u32) -> Position {
+        self.queue.committed("devlogs", Partition(partition)).await.unwrap().unwrap_or_default()
+    }
+
+    pub(super) async fn stored(&self) -> Vec<Record<'static>> {
+        let scan = Scan {
+            project: "default".into(),
+            range: i64::MIN..i64::MAX,
+            query: Arc::new(Query::All),
+            limits: QueryLimits::default(),
+        };
+        let search = Search { scan, order: Order::Ascending, limit: usize::MAX, after: None };
+        self.store.search(search).await.unwrap().records
+    }
+
+    /// The ledger over all partitions.
+    pub(super) async fn sums(&self) -> Counts {
+        let mut sums =
+            Counts { project: "default".into(), received: 0, stored: 0, dead_lettered: 0, deduplicated: 0, dropped: 0 };
+        for row in self.store.ledger().await.unwrap() {
+            sums.received += row.received;
+            sums.stored += row.stored;
+            sums.dead_lettered += row.dead_lettered;
+            sums.deduplicated += row.deduplicated;
+            sums.dropped += row.dropped;
+        }
+        sums
+    }
+
+    /// Every acknowledged record is stored once, buried once, or known as a repetition; and the ledger says so.
+    pub(super) async fn assert_all_accounted(&self) {
+        let stored: Vec<RecordId> = self.stored().await.iter().map(|record| record.id).collect();
+        let distinct: HashSet<RecordId> = stored.iter().copied().collect();
+        assert_eq!(distinct.len(), stored.len(), "a record is stored twice");
+        let letters = self.letters.all();
+        assert!(letters.iter().all(|letter| !distinct.contains(&letter.id)), "a record is stored and buried");
+        let (acknowledged, repeated) = *self.acknowledged.lock();
+        let sums = self.sums().await;
+        assert_eq!(sums.received, acknowledged, "{sums:?}");
+        assert_eq!(sums.received, sums.stored + sums.dead_lettered + sums.deduplicated + sums.dropped, "{sums:?}");
+        assert_eq!(sums.stored, stored.len() as u64, "{sums:?}");
+        assert_eq!(sums.dead_lettered, letters.len() as u64, "{sums:?}");
+        assert_eq!(sums.deduplicated, repeated, "{sums:?}");
+    }
+
+    pub(super) fn metrics_text(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
+    }
+
+    pub(super) async fn close(&self) {
+        self.queue.close().await.unwrap();
+    }
+}
+
+fn headers(records: u32) -> Headers {
+    let received = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i64;
+    Headers { project: "default".into(), received, records, key: None, retry_of: None }
+}
