@@ -72,6 +72,7 @@ impl Encoding {
         let decoded = match self {
             Encoding::Identity if sent_bytes > bytes_max => return Err(too_large(bytes_max)),
             Encoding::Identity => return Ok(sent),
+            _ if sent.is_empty() => return Ok(sent),
             Encoding::Gzip => drain(flate2::read::MultiGzDecoder::new(&*sent), bytes_max, share)?,
             Encoding::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(&*sent).map_err(damaged)?;

@@ -75,7 +75,8 @@ enum Role {
 }
 
 impl Mapper {
-    /// Empties `fields` into `record`, whose former contents are gone; absent times are `now`.
+    /// Empties `fields` into `record`, whose former contents are gone; absent times are `now`. The record still wants
+    /// [`model::clean::clean`].
     ///
     /// # Errors
     /// Flattening would make names or attributes beyond the limits. Told while it happens: a long name around many
@@ -172,14 +173,12 @@ impl Mapper {
         }
         self.fill_severity(winner(Slot::Level), winner(Slot::SeverityNumber), record);
         self.fill_ids(winner(Slot::TraceId), winner(Slot::SpanId), record);
-        let service = winner(Slot::Service).map(|place| into_text(self.remove(place, record)));
-        let service = service.or_else(|| take_resource("service.name", &mut record.resource));
-        if let Some(service) = service.filter(|service| !service.is_empty()) {
-            record.service = service;
+        if let Some(place) = winner(Slot::Service) {
+            record.service = into_text(self.remove(place, record));
         }
-        let host = winner(Slot::Host).map(|place| into_text(self.remove(place, record)));
-        let host = host.or_else(|| take_resource("host.name", &mut record.resource));
-        record.host = host.filter(|host| !host.is_empty());
+        if let Some(place) = winner(Slot::Host) {
+            record.host = Some(into_text(self.remove(place, record)));
+        }
         if let Some(place) = winner(Slot::Time) {
             let value = self.remove(place, record);
             match read_time(&value) {
@@ -259,14 +258,6 @@ fn flatten<'a>(name: Cow<'a, str>, value: Value<'a>, out: &mut Fields<'a>, limit
         flatten(Cow::Owned(format!("{name}.{inner}")), value, out, limits)?;
     }
     Ok(())
-}
-
-/// The value of a resource name that has a field of its own, taken out.
-fn take_resource<'a>(wanted: &str, resource: &mut Fields<'a>) -> Option<Cow<'a, str>> {
-    let place = resource.iter().rposition(|(name, value)| name == wanted && matches!(value, Value::String(_)))?;
-    let value = into_text(std::mem::replace(&mut resource[place].1, Value::Null));
-    resource.retain(|(name, _)| name != wanted);
-    Some(value)
 }
 
 /// Text as it is, anything else as its JSON.

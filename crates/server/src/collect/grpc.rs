@@ -60,7 +60,7 @@ async fn export(State(collector): State<Arc<Collector>>, request: Request) -> Re
 }
 
 /// The message and its encoding out of a request's body, which holds exactly one.
-pub(super) fn unframe(headers: &HeaderMap, body: Bytes) -> Result<Sent, ApiError> {
+pub(super) fn unframe(headers: &HeaderMap, body: &Bytes) -> Result<Sent, ApiError> {
     let bad = |what: &'static str| ApiError::malformed(what);
     let Some((head, _)) = body.split_first_chunk::<HEAD_BYTES>() else {
         return Err(bad("the gRPC message is cut off"));

@@ -230,7 +230,7 @@ impl Collector {
         let body = body::read(&parts.headers, body, bytes_max, self.config.body_time_max, &mut share).await?;
         let sent = match framing {
             Framing::Http(encoding) => Sent { encoding, body },
-            Framing::Grpc => grpc::unframe(&parts.headers, body)?,
+            Framing::Grpc => grpc::unframe(&parts.headers, &body)?,
         };
         let job = Job { protocol, format, project: principal.project, key, received: now(), sent, share };
         // A task of its own: a client that hangs up takes back nothing that was read.

@@ -59,6 +59,10 @@ pub(super) fn unsupported_type() -> ApiError {
 pub(super) fn decode_protobuf(body: Bytes, limits: &Limits, project: &str, now: i64) -> Result<Decoded, ApiError> {
     let context = DecodeContext { project, received: now, origin: 0, limits };
     let malformed = |error: otlp::DecodeError| ApiError::malformed(error.to_string());
+    // Before decoding: what is rejected takes memory, and an empty record only two bytes of the body.
+    if otlp::count(&body).map_err(malformed)? as usize > limits.records_max {
+        return Err(too_many_records(limits));
+    }
     let mut rejected = Vec::new();
     let records = otlp::decode(&body, &context, &mut |index, result| {
         if let Err(rejection) = result {
@@ -66,9 +70,6 @@ pub(super) fn decode_protobuf(body: Bytes, limits: &Limits, project: &str, now: 
         }
     })
     .map_err(malformed)?;
-    if records as usize > limits.records_max {
-        return Err(too_many_records(limits));
-    }
     let accepted = records.saturating_sub(rejected.len() as u32);
     if rejected.is_empty() || accepted == 0 {
         return Ok(Decoded { payload: body, accepted, rejected });
@@ -88,6 +89,10 @@ pub(super) fn decode_protobuf(body: Bytes, limits: &Limits, project: &str, now: 
 /// # Errors
 /// As [`decode_protobuf`].
 pub(super) fn decode_json(body: &[u8], limits: &Limits, project: &str, now: i64) -> Result<Decoded, ApiError> {
+    // The derived reader would take an array for the message's fields in order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ApiError::malformed("malformed OTLP/JSON: the body is no object"));
+    }
     let request: ExportLogsServiceRequest =
         serde_json::from_slice(body).map_err(|error| ApiError::malformed(format!("malformed OTLP/JSON: {error}")))?;
     decode_protobuf(request.encode_to_vec().into(), limits, project, now)
