@@ -10,12 +10,19 @@ import { cssVariables, theme } from '@/app/theme';
 
 const colorSchemes = localStorageColorSchemeManager({ key: 'devlogs-color-scheme' });
 
-/** `history` is the browser's unless a test brings its own. */
-export function App({ history }: { history?: RouterHistory }) {
+interface AppProps {
+  /** The browser's unless a test brings its own. */
+  history?: RouterHistory;
+  /** `test`: no transitions. */
+  env?: 'default' | 'test';
+}
+
+export function App({ history, env }: AppProps) {
   const [{ client, router }] = useState(() => wire(history));
   return (
     <MantineProvider
       theme={theme}
+      env={env}
       cssVariablesResolver={cssVariables}
       colorSchemeManager={colorSchemes}
       defaultColorScheme="auto"

@@ -110,7 +110,7 @@ it('leads to sign-in and back to where one was', async () => {
       return HttpResponse.json({ user: 'admin', csrf_token: 't', projects: ['default'] });
     }),
   );
-  const { user, history } = renderApp('/?q=checkout');
+  const { user, history } = renderApp('/?q=service%3Ashop-web');
   await user.type(await screen.findByLabelText('User', undefined, wait), 'admin');
   await user.type(screen.getByLabelText('Password'), 'wrong');
   await user.click(screen.getByRole('button', { name: 'Sign in' }));
@@ -119,7 +119,7 @@ it('leads to sign-in and back to where one was', async () => {
   await user.type(screen.getByLabelText('Password'), 'right');
   await user.click(screen.getByRole('button', { name: 'Sign in' }));
   expect(await screen.findByText('checkout failed r1', undefined, wait)).toBeVisible();
-  expect(history.location.href).toBe('/?q=checkout');
+  expect(history.location.href).toBe('/?q=service%3Ashop-web');
 });
 
 it('leads to sign-in when the session ends in the middle', async () => {

@@ -6,7 +6,7 @@ import { App } from '@/app/app';
 
 export function renderApp(path: string) {
   const history = createMemoryHistory({ initialEntries: [path] });
-  render(<App history={history} />);
+  render(<App history={history} env="test" />);
   const search = () => new URLSearchParams(history.location.search);
   return { history, search, user: userEvent.setup() };
 }

@@ -1,6 +1,6 @@
 /** What jsdom lacks and the components need: sizes, media queries, canvas. */
 import '@testing-library/jest-dom/vitest';
-import { cleanup } from '@testing-library/react';
+import { cleanup, configure } from '@testing-library/react';
 import { afterAll, afterEach, beforeAll, vi } from 'vitest';
 import { server } from '@/testing/server';
 
@@ -8,6 +8,9 @@ vi.mock('@/features/explore/components/histogram-plot', async () => ({
   STACK: [...(await import('@/lib/level')).LEVEL_GROUPS].reverse(),
   createPlot: () => ({ setData: () => undefined, setSize: () => undefined, destroy: () => undefined }),
 }));
+
+// The page as a whole is too long to help in a failure's message.
+configure({ getElementError: (message) => new Error((message ?? '').split('\n\n')[0]) });
 
 beforeAll(() => server.listen({ onUnhandledRequest: 'error' }));
 afterEach(() => {
@@ -18,11 +21,12 @@ afterEach(() => {
 afterAll(() => server.close());
 
 Object.defineProperties(HTMLElement.prototype, {
-  offsetHeight: { configurable: true, get: () => 600 },
-  offsetWidth: { configurable: true, get: () => 1000 },
+  clientHeight: { configurable: true, get: () => 600 },
+  clientWidth: { configurable: true, get: () => 1000 },
 });
 Element.prototype.scrollIntoView = () => undefined;
 Element.prototype.scrollTo = () => undefined;
+window.scrollTo = () => undefined;
 Range.prototype.getClientRects = () => [] as unknown as DOMRectList;
 Range.prototype.getBoundingClientRect = () => new DOMRect();
 window.matchMedia = (query) => ({

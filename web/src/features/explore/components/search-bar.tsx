@@ -61,8 +61,8 @@ export function SearchBar({ query, resolved, onSubmit, problem, viewRef }: Searc
               /
             </kbd>
           ) : (
-            <Tooltip label="Clear the search">
-              <ActionIcon size={24} aria-label="Clear the search" onClick={clear}>
+            <Tooltip label="Empty the search bar">
+              <ActionIcon size={24} aria-label="Empty the search bar" onClick={clear}>
                 <Icon name="x" size={14} />
               </ActionIcon>
             </Tooltip>
