@@ -11,6 +11,7 @@
 //! - `merge`: sorted runs to one, block by block;
 //! - `manifest`: what is durable: segments, positions, the ledger;
 //! - `keys`: idempotency keys;
+//! - [`query`]: search, histogram, aggregate, fields, values and SQL over a snapshot;
 //! - [`verify`]: holds every file against the manifest;
 //! - [`metrics`]: what the store counts about itself.
 
@@ -22,7 +23,12 @@ mod keys;
 mod manifest;
 mod merge;
 pub mod metrics;
+pub mod query;
 pub mod segment;
+mod store_impl;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
 pub use engine::{EmbeddedStoreConfig, Engine};
+pub use store_impl::EmbeddedStore;

@@ -1,0 +1,241 @@
+//! What a query reads at once: a chunk in memory or a block of a segment.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Int64Type, SchemaRef, UInt32Type};
+use model::RecordId;
+use model::cursor::SortKey;
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use store::StoreError;
+
+use crate::chunk::{Chunk, Snapshot};
+use crate::columns;
+use crate::filter::Needs;
+use crate::segment::{Segment, SegmentMeta};
+
+/// Rows that are sorted by (time, id).
+#[derive(Debug, Clone)]
+pub(super) enum Unit {
+    Chunk(Arc<Chunk>),
+    Block { segment: Arc<Segment>, meta: Arc<SegmentMeta>, block: usize },
+}
+
+impl Unit {
+    /// The blocks of a segment that overlap the range and may hold what is needed.
+    pub(super) fn of_segment(
+        segment: &Arc<Segment>,
+        range: &Range<i64>,
+        needs: &Needs,
+    ) -> Result<Vec<Unit>, StoreError> {
+        let meta = segment.meta()?;
+        let overlaps = |block: &usize| {
+            let block = &meta.blocks[*block];
+            block.ts_max >= range.start && block.ts_min < range.end
+        };
+        let blocks = match needs {
+            Needs::Nothing => (0..meta.blocks.len()).filter(overlaps).collect(),
+            needs => segment.filter_blocks(needs)?.into_iter().filter(overlaps).collect::<Vec<_>>(),
+        };
+        let unit = |block| Unit::Block { segment: segment.clone(), meta: meta.clone(), block };
+        Ok(blocks.into_iter().map(unit).collect())
+    }
+
+    /// Every unit of a snapshot that overlaps the range and may hold what is needed.
+    pub(super) fn of_snapshot(snapshot: &Snapshot, range: &Range<i64>, needs: &Needs) -> Result<Vec<Unit>, StoreError> {
+        let chunks = snapshot.chunks.iter().filter(|chunk| chunk.ts_max >= range.start && chunk.ts_min < range.end);
+        let mut units: Vec<_> = chunks.map(|chunk| Unit::Chunk(chunk.clone())).collect();
+        for segment in &snapshot.segments {
+            let entry = segment.entry();
+            if entry.ts_max >= range.start && entry.ts_min < range.end {
+                units.extend(Self::of_segment(segment, range, needs)?);
+            }
+        }
+        Ok(units)
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Chunk(chunk) => chunk.rows(),
+            Self::Block { meta, block, .. } => meta.blocks[*block].rows,
+        }
+    }
+
+    /// Lowest and highest timestamp.
+    pub(super) fn times(&self) -> (i64, i64) {
+        match self {
+            Self::Chunk(chunk) => (chunk.ts_min, chunk.ts_max),
+            Self::Block { meta, block, .. } => (meta.blocks[*block].ts_min, meta.blocks[*block].ts_max),
+        }
+    }
+
+    pub(super) fn schema(&self) -> &SchemaRef {
+        match self {
+            Self::Chunk(chunk) => chunk.batch.schema_ref(),
+            Self::Block { meta, .. } => &meta.schema,
+        }
+    }
+
+    /// Reads columns of all rows, or of the given ones (rising), and says how many bytes that took.
+    pub(super) fn read(&self, columns: &[usize], rows: Option<&[u32]>) -> Result<(RecordBatch, u64), StoreError> {
+        match self {
+            Self::Chunk(chunk) => {
+                let batch = chunk.batch.project(columns).map_err(internal)?;
+                let batch = match rows {
+                    Some(rows) => take_record_batch(&batch, &UInt32Array::from(rows.to_vec())).map_err(internal)?,
+                    None => batch,
+                };
+                Ok((batch, 0))
+            }
+            Self::Block { segment, block, .. } => {
+                let read = segment.read(*block, columns, rows.map(|rows| selection(rows, self.rows())))?;
+                Ok((read.batch, read.bytes))
+            }
+        }
+    }
+}
+
+fn internal(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Internal(error.to_string())
+}
+
+/// Rising rows as runs to skip and to read.
+fn selection(rows: &[u32], total: usize) -> RowSelection {
+    let mut selectors = Vec::new();
+    let mut at = 0;
+    let mut runs = rows.chunk_by(|a, b| a + 1 == *b).map(|run| (run[0] as usize, run.len()));
+    for (start, length) in &mut runs {
+        if start > at {
+            selectors.push(RowSelector::skip(start - at));
+        }
+        selectors.push(RowSelector::select(length));
+        at = start + length;
+    }
+    if at < total {
+        selectors.push(RowSelector::skip(total - at));
+    }
+    selectors.into()
+}
+
+/// The columns of a unit, read when they are first asked for.
+#[derive(Debug)]
+pub(super) struct Rows<'u> {
+    pub(super) unit: &'u Unit,
+    columns: Vec<Option<ArrayRef>>,
+    /// Read so far.
+    pub(super) bytes: u64,
+}
+
+impl<'u> Rows<'u> {
+    pub(super) fn new(unit: &'u Unit) -> Self {
+        Self { unit, columns: vec![None; unit.schema().fields().len()], bytes: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.unit.rows()
+    }
+
+    /// Reads those of these columns that were not read yet, at once.
+    pub(super) fn load(&mut self, columns: &[usize]) -> Result<(), StoreError> {
+        let mut missing: Vec<usize> =
+            columns.iter().copied().filter(|column| self.columns[*column].is_none()).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let (batch, bytes) = self.unit.read(&missing, None)?;
+        self.bytes += bytes;
+        for (column, array) in missing.into_iter().zip(batch.columns()) {
+            self.columns[column] = Some(array.clone());
+        }
+        Ok(())
+    }
+
+    pub(super) fn column(&mut self, column: usize) -> Result<ArrayRef, StoreError> {
+        self.load(&[column])?;
+        self.columns[column].clone().ok_or_else(|| internal("a column is missing"))
+    }
+
+    /// A column of some rows only, unless it was read whole before.
+    pub(super) fn column_at(&mut self, column: usize, rows: &[u32]) -> Result<Sparse, StoreError> {
+        let sparse = rows.len() * 8 < self.len() && matches!(self.unit, Unit::Block { .. });
+        if self.columns[column].is_some() || !sparse {
+            return Ok(Sparse::Whole(self.column(column)?));
+        }
+        let (batch, bytes) = self.unit.read(&[column], Some(rows))?;
+        self.bytes += bytes;
+        Ok(Sparse::Picked(batch.column(0).clone()))
+    }
+
+    pub(super) fn timestamps(&mut self) -> Result<Int64Array, StoreError> {
+        Ok(self.column(columns::TS)?.as_primitive::<Int64Type>().clone())
+    }
+
+    /// The rows within a range of times. They are a run, as rows are sorted by time.
+    pub(super) fn within(&mut self, range: &Range<i64>) -> Result<Range<usize>, StoreError> {
+        let (min, max) = self.unit.times();
+        if range.start <= min && max < range.end {
+            return Ok(0..self.len());
+        }
+        let times = self.timestamps()?;
+        let start = times.values().partition_point(|time| *time < range.start);
+        let end = times.values().partition_point(|time| *time < range.end);
+        Ok(start..end.max(start))
+    }
+}
+
+/// A column of some rows.
+#[derive(Debug)]
+pub(super) enum Sparse {
+    /// Of all rows.
+    Whole(ArrayRef),
+    /// Of the rows that were asked for, in their order.
+    Picked(ArrayRef),
+}
+
+/// The sort keys of rows.
+#[derive(Debug)]
+pub(super) struct Keys {
+    timestamps: Int64Array,
+    origins: FixedSizeBinaryArray,
+    indexes: UInt32Array,
+}
+
+impl Keys {
+    pub(super) const COLUMNS: [usize; 3] = [columns::TS, columns::ORIGIN, columns::IDX];
+
+    /// Takes a batch of [`Keys::COLUMNS`].
+    pub(super) fn new(batch: &RecordBatch) -> Self {
+        Self {
+            timestamps: batch.column(0).as_primitive::<Int64Type>().clone(),
+            origins: batch.column(1).as_fixed_size_binary().clone(),
+            indexes: batch.column(2).as_primitive::<UInt32Type>().clone(),
+        }
+    }
+
+    pub(super) fn get(&self, row: usize) -> SortKey {
+        let origin = self.origins.value(row).try_into().map_or(0, u128::from_be_bytes);
+        SortKey { timestamp: self.timestamps.value(row), id: RecordId { origin, index: self.indexes.value(row) } }
+    }
+}
+
+/// A mask of `len` rows that holds a run of them.
+pub(super) fn run_mask(run: &Range<usize>, len: usize) -> BooleanBuffer {
+    if run.len() == len {
+        return BooleanBuffer::new_set(len);
+    }
+    let mut mask = arrow::array::BooleanBufferBuilder::new(len);
+    mask.append_n(run.start, false);
+    mask.append_n(run.len(), true);
+    mask.append_n(len - run.end, false);
+    mask.finish()
+}
+
+/// Whether a column has no value at all.
+pub(super) fn is_all_null(column: &ArrayRef) -> bool {
+    column.null_count() == column.len()
+}

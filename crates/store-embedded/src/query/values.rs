@@ -1,0 +1,288 @@
+//! The values of a field over the rows of a unit: as codes into a table of the different ones, for groups and facets,
+//! and as numbers, for metrics.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{Float64Type, Int64Type, UInt8Type, UInt32Type};
+use memchr::memmem;
+use model::number::Number;
+use model::query::Field;
+use model::record::lookup;
+use model::{RecordId, Severity, SpanId, TraceId, Value};
+use store::StoreError;
+use store::aggregation::{accumulator, key};
+
+use super::unit::{Rows, is_all_null};
+use crate::columns::{self, Kind, Overflow, Scope, Strings};
+
+/// The code of rows that were not asked for.
+pub(super) const UNASKED: u32 = u32::MAX;
+
+/// The different values of a field in a unit.
+#[derive(Debug, Default)]
+pub(super) struct Codes {
+    /// For each row an index into `values`; [`UNASKED`] for rows outside the mask.
+    pub(super) rows: Vec<u32>,
+    pub(super) values: Vec<Value<'static>>,
+}
+
+/// A field of a unit, ready to be read row by row.
+enum Source {
+    Project(String),
+    Time(ArrayRef),
+    Id(ArrayRef, ArrayRef),
+    Trace(ArrayRef),
+    Span(ArrayRef),
+    Level(ArrayRef),
+    SeverityNumber(ArrayRef),
+    Text(ArrayRef),
+    Fields { layers: Vec<Layer>, name: String },
+}
+
+/// Where a name may stand, first come first served.
+enum Layer {
+    Column(ArrayRef, Kind),
+    Overflow(ArrayRef, Scope),
+}
+
+impl Source {
+    fn new(rows: &mut Rows<'_>, field: &Field, project: &str) -> Result<Self, StoreError> {
+        Ok(match field {
+            Field::Project => Self::Project(project.to_owned()),
+            Field::Timestamp => Self::Time(rows.column(columns::TS)?),
+            Field::ObservedTimestamp => Self::Time(rows.column(columns::OBSERVED)?),
+            Field::Id => Self::Id(rows.column(columns::ORIGIN)?, rows.column(columns::IDX)?),
+            Field::TraceId => Self::Trace(rows.column(columns::TRACE_ID)?),
+            Field::SpanId => Self::Span(rows.column(columns::SPAN_ID)?),
+            Field::Level => Self::Level(rows.column(columns::SEVERITY)?),
+            Field::SeverityNumber => Self::SeverityNumber(rows.column(columns::SEVERITY)?),
+            Field::Service => Self::Text(rows.column(columns::SERVICE)?),
+            Field::Host => Self::Text(rows.column(columns::HOST)?),
+            Field::Message => Self::Text(rows.column(columns::MESSAGE)?),
+            Field::Any(name) => Self::fields(rows, &[Scope::Attribute, Scope::Resource], name)?,
+            Field::Attribute(name) => Self::fields(rows, &[Scope::Attribute], name)?,
+            Field::Resource(name) => Self::fields(rows, &[Scope::Resource], name)?,
+        })
+    }
+
+    fn fields(rows: &mut Rows<'_>, scopes: &[Scope], name: &str) -> Result<Self, StoreError> {
+        let quoted = serde_json::Value::from(name).to_string();
+        let finder = memmem::Finder::new(quoted.as_bytes());
+        let mut layers = Vec::new();
+        for scope in scopes {
+            for (index, kind) in columns::columns_of(rows.unit.schema(), *scope, name) {
+                let column = rows.column(index)?;
+                if !is_all_null(&column) {
+                    layers.push(Layer::Column(column, kind));
+                }
+            }
+            if let Some(index) = columns::overflow_of(rows.unit.schema()) {
+                let column = rows.column(index)?;
+                let named = |text: &str| finder.find(text.as_bytes()).is_some();
+                if column.as_string::<i32>().iter().flatten().any(named) {
+                    layers.push(Layer::Overflow(column, *scope));
+                }
+            }
+        }
+        Ok(Self::Fields { layers, name: name.to_owned() })
+    }
+
+    /// The only column that the field can stand in, if it is text or a dictionary of texts.
+    fn text(&self) -> Option<Strings<'_>> {
+        match self {
+            Self::Text(column) => Strings::new(column),
+            Self::Fields { layers, .. } => match &layers[..] {
+                [Layer::Column(column, Kind::String)] => Strings::new(column),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn value(&self, row: usize) -> Result<Option<Value<'_>>, StoreError> {
+        let string = |text: String| Value::String(Cow::Owned(text));
+        Ok(match self {
+            Self::Project(project) => Some(Value::String(Cow::Borrowed(project))),
+            Self::Time(times) => Some(string(model::time::format(times.as_primitive::<Int64Type>().value(row)))),
+            Self::Id(origins, indexes) => {
+                let origin = origins.as_fixed_size_binary().value(row).try_into().map_or(0, u128::from_be_bytes);
+                let index = indexes.as_primitive::<UInt32Type>().value(row);
+                Some(string(RecordId { origin, index }.to_string()))
+            }
+            Self::Trace(ids) if ids.is_valid(row) => {
+                TraceId::from_bytes(ids.as_fixed_size_binary().value(row)).map(|id| string(id.to_string()))
+            }
+            Self::Span(ids) if ids.is_valid(row) => {
+                SpanId::from_bytes(ids.as_fixed_size_binary().value(row)).map(|id| string(id.to_string()))
+            }
+            Self::Level(column) if column.is_valid(row) => {
+                severity(column, row).map(|severity| Value::String(Cow::Borrowed(severity.level().as_str())))
+            }
+            Self::SeverityNumber(column) if column.is_valid(row) => {
+                severity(column, row).map(|severity| Value::Int(i64::from(severity.number())))
+            }
+            Self::Trace(_) | Self::Span(_) | Self::Level(_) | Self::SeverityNumber(_) => None,
+            Self::Text(column) => {
+                Strings::new(column).and_then(|texts| texts.get(row)).map(|text| Value::String(Cow::Borrowed(text)))
+            }
+            Self::Fields { layers, name } => {
+                for layer in layers {
+                    if let Some(value) = layer.value(row, name)? {
+                        return Ok(Some(value));
+                    }
+                }
+                None
+            }
+        })
+    }
+}
+
+fn severity(column: &ArrayRef, row: usize) -> Option<Severity> {
+    Severity::new(i64::from(column.as_primitive::<UInt8Type>().value(row)))
+}
+
+impl Layer {
+    fn value(&self, row: usize, name: &str) -> Result<Option<Value<'_>>, StoreError> {
+        match self {
+            Self::Column(column, _) | Self::Overflow(column, _) if column.is_null(row) => Ok(None),
+            Self::Column(column, kind) => Ok(match kind {
+                Kind::Bool => Some(Value::Bool(column.as_boolean().value(row))),
+                Kind::Int => Some(Value::Int(column.as_primitive::<Int64Type>().value(row))),
+                Kind::Double => Some(Value::Double(column.as_primitive::<Float64Type>().value(row))),
+                Kind::String => {
+                    Strings::new(column).and_then(|texts| texts.get(row)).map(|text| Value::String(Cow::Borrowed(text)))
+                }
+                Kind::Json => {
+                    Strings::new(column).and_then(|texts| texts.get(row)).map(columns::from_json).transpose()?
+                }
+            }),
+            Self::Overflow(column, scope) => {
+                let Overflow { attributes, resource } = columns::overflow_fields(column.as_string::<i32>().value(row))?;
+                let fields = match scope {
+                    Scope::Attribute => attributes,
+                    Scope::Resource => resource,
+                };
+                Ok(lookup(&fields, name).cloned())
+            }
+        }
+    }
+}
+
+/// The different values of a field among the rows of a mask; null for rows without the field.
+pub(super) fn codes(
+    rows: &mut Rows<'_>,
+    field: &Field,
+    project: &str,
+    mask: &BooleanBuffer,
+) -> Result<Codes, StoreError> {
+    let source = Source::new(rows, field, project)?;
+    let mut codes = Codes { rows: vec![UNASKED; mask.len()], values: Vec::new() };
+    match source.text() {
+        Some(Strings::Dictionary { keys, values }) => {
+            let text =
+                |value: Option<&str>| value.map_or(Value::Null, |text| Value::String(Cow::Owned(text.to_owned())));
+            codes.values = values.iter().map(text).collect();
+            let null = codes.values.len() as u32;
+            codes.values.push(Value::Null);
+            let code = |row: usize| if keys.is_null(row) { null } else { keys.value(row) as u32 };
+            if mask.count_set_bits() == mask.len() && keys.null_count() == 0 {
+                codes.rows.clear();
+                codes.rows.extend(keys.values().iter().map(|key| *key as u32));
+            } else {
+                mask.set_indices().for_each(|row| codes.rows[row] = code(row));
+            }
+            return Ok(codes);
+        }
+        Some(Strings::Plain(texts)) => {
+            let mut seen: HashMap<Option<&str>, u32> = HashMap::new();
+            for row in mask.set_indices() {
+                let text = texts.is_valid(row).then(|| texts.value(row));
+                codes.rows[row] = *seen.entry(text).or_insert_with(|| {
+                    codes.values.push(text.map_or(Value::Null, |text| Value::String(Cow::Owned(text.to_owned()))));
+                    codes.values.len() as u32 - 1
+                });
+            }
+            return Ok(codes);
+        }
+        None => {}
+    }
+    if let Source::Level(column) | Source::SeverityNumber(column) = &source {
+        severity_codes(&source, column, mask, &mut codes)?;
+        return Ok(codes);
+    }
+    let mut seen: HashMap<Box<[u8]>, u32> = HashMap::new();
+    let mut bytes = Vec::new();
+    for row in mask.set_indices() {
+        let value = source.value(row)?.unwrap_or(Value::Null);
+        bytes.clear();
+        key::encode(&value, &mut bytes);
+        codes.rows[row] = match seen.get(&*bytes) {
+            Some(code) => *code,
+            None => {
+                let code = codes.values.len() as u32;
+                codes.values.push(value.into_owned());
+                seen.insert(bytes.as_slice().into(), code);
+                code
+            }
+        };
+    }
+    Ok(codes)
+}
+
+/// One code for each severity that occurs. Several severities share a level, and then a code.
+fn severity_codes(
+    source: &Source,
+    column: &ArrayRef,
+    mask: &BooleanBuffer,
+    codes: &mut Codes,
+) -> Result<(), StoreError> {
+    let severities = column.as_primitive::<UInt8Type>();
+    let mut table = [UNASKED; 256];
+    for row in mask.set_indices() {
+        let number = if column.is_null(row) { 0 } else { severities.value(row) };
+        let code = &mut table[usize::from(number)];
+        if *code == UNASKED {
+            let value = source.value(row)?.unwrap_or(Value::Null).into_owned();
+            let known = codes.values.iter().position(|known| *known == value);
+            *code = known.unwrap_or_else(|| {
+                codes.values.push(value);
+                codes.values.len() - 1
+            }) as u32;
+        }
+        codes.rows[row] = *code;
+    }
+    Ok(())
+}
+
+/// Calls `each` with every row of the mask that has a number in the field, and that number.
+pub(super) fn numbers(
+    rows: &mut Rows<'_>,
+    field: &Field,
+    project: &str,
+    mask: &BooleanBuffer,
+    mut each: impl FnMut(usize, Number),
+) -> Result<(), StoreError> {
+    let source = Source::new(rows, field, project)?;
+    if let Source::Fields { layers, .. } = &source
+        && let [Layer::Column(column, kind @ (Kind::Int | Kind::Double))] = &layers[..]
+    {
+        let present = column.nulls().map_or_else(|| mask.clone(), |nulls| mask & nulls.inner());
+        if *kind == Kind::Int {
+            let values = column.as_primitive::<Int64Type>();
+            present.set_indices().for_each(|row| each(row, Number::Int(values.value(row))));
+        } else {
+            let values = column.as_primitive::<Float64Type>();
+            present.set_indices().for_each(|row| each(row, Number::Double(values.value(row))));
+        }
+        return Ok(());
+    }
+    for row in mask.set_indices() {
+        if let Some(number) = source.value(row)?.as_ref().and_then(accumulator::number) {
+            each(row, number);
+        }
+    }
+    Ok(())
+}
