@@ -65,16 +65,12 @@ fn coverage(rows: usize, fields: &FieldsColumn) -> Vec<[u32; KINDS]> {
 
 /// The rows of a batch, sorted by (time, id), with a column for each of `fields`; the others go to `overflow`, which
 /// is there when asked for.
-pub(crate) fn encode(
-    batch: &Batch,
-    fields: &BTreeSet<FieldColumn>,
-    overflow: bool,
-) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn encode(batch: &Batch, fields: &BTreeSet<FieldColumn>, overflow: bool) -> Result<RecordBatch, ArrowError> {
     let order = sorted_rows(batch);
     let schema = super::schema(fields, overflow);
     let mut columns = fixed_columns(batch, &order)?;
     let mut cells = FieldBuilders::new(batch, fields);
-    let mut rest = overflow.then(StringBuilder::new);
+    let mut rest = overflow.then(|| StringBuilder::with_capacity(order.len(), 0));
     for (at, &row) in order.iter().enumerate() {
         cells.push(batch, at, row as usize);
         if let Some(rest) = &mut rest {
@@ -101,8 +97,8 @@ fn sorted_rows(batch: &Batch) -> Vec<u32> {
 fn fixed_columns(batch: &Batch, order: &[u32]) -> Result<Vec<ArrayRef>, ArrowError> {
     let rows = || order.iter().map(|&row| row as usize);
     let mut origin = FixedSizeBinaryBuilder::with_capacity(order.len(), 16);
-    let mut service = StringDictionaryBuilder::<Int32Type>::new();
-    let mut host = StringDictionaryBuilder::<Int32Type>::new();
+    let mut service = StringDictionaryBuilder::<Int32Type>::with_capacity(order.len(), 1, 0);
+    let mut host = StringDictionaryBuilder::<Int32Type>::with_capacity(order.len(), 1, 0);
     let mut message = StringBuilder::with_capacity(order.len(), batch.messages.bytes());
     let mut trace_id = FixedSizeBinaryBuilder::with_capacity(order.len(), 16);
     let mut span_id = FixedSizeBinaryBuilder::with_capacity(order.len(), 8);
@@ -156,11 +152,13 @@ enum Builder {
 
 impl FieldBuilders {
     fn new(batch: &Batch, fields: &BTreeSet<FieldColumn>) -> Self {
+        // Exact, since thousands of one-record batches may stand in memory; text grows as it comes.
+        let rows = batch.len();
         let new = |field: &FieldColumn| match field.kind {
-            Kind::Bool => Builder::Bool(BooleanBuilder::new()),
-            Kind::Double => Builder::Double(Float64Builder::new()),
-            Kind::Int => Builder::Int(Int64Builder::new()),
-            Kind::Json | Kind::String => Builder::Text(StringBuilder::new()),
+            Kind::Bool => Builder::Bool(BooleanBuilder::with_capacity(rows)),
+            Kind::Double => Builder::Double(Float64Builder::with_capacity(rows)),
+            Kind::Int => Builder::Int(Int64Builder::with_capacity(rows)),
+            Kind::Json | Kind::String => Builder::Text(StringBuilder::with_capacity(rows, 0)),
         };
         let slots = |scope, names: &FieldsColumn| {
             let mut slots = vec![[None; KINDS]; names.names().len()];

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use model::{Fields, Value};
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -105,6 +105,6 @@ impl<'de> Deserialize<'de> for Entries<'de> {
                 Ok(Entries(entries))
             }
         }
-        de::Deserializer::deserialize_map(deserializer, Object)
+        deserializer.deserialize_map(Object)
     }
 }

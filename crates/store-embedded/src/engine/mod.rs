@@ -27,7 +27,7 @@ use crate::chunk::Snapshot;
 use crate::keys::KeyFile;
 use crate::manifest::{Lane, Manifest};
 use crate::metrics::Metrics;
-use crate::segment::{Segment, SegmentCache};
+use crate::segment::{Segment, SegmentCache, SegmentEntry};
 use state::State;
 
 /// How a store keeps its data.
@@ -93,7 +93,7 @@ pub struct Engine {
     compact_wake: Arc<Wake>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held locked while the store is open.
-    _lock: File,
+    lock: File,
 }
 
 /// Wakes a background thread, or ends it.
@@ -172,7 +172,7 @@ impl Engine {
             flush_wake: Arc::default(),
             compact_wake: Arc::default(),
             threads: Mutex::default(),
-            _lock: lock,
+            lock,
             config,
         });
         engine.start().map_err(|e| StoreError::Unavailable(e.to_string()))?;
@@ -304,12 +304,12 @@ impl Engine {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn open_segment(&self, entry: &crate::segment::SegmentEntry) -> Arc<Segment> {
+    fn open_segment(&self, entry: &SegmentEntry) -> Arc<Segment> {
         Arc::new(Segment::new(&self.config.dir, entry.clone(), self.cache.clone()))
     }
 
     /// Removes files of a step that failed; what can't be removed goes at the next start.
-    fn discard(&self, segments: &[crate::segment::SegmentEntry], keys: Option<&KeyFile>) {
+    fn discard(&self, segments: &[SegmentEntry], keys: Option<&KeyFile>) {
         let names = segments.iter().map(|entry| entry.file_name()).chain(keys.map(KeyFile::file_name));
         for name in names {
             let _ = std::fs::remove_file(self.config.dir.join(name));
@@ -320,6 +320,10 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
+        // To close the file is not enough while a process that is being started still has it from us.
+        if let Err(error) = flock(&self.lock, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the store's lock could not be given back");
+        }
     }
 }
 

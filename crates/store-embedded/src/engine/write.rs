@@ -106,15 +106,18 @@ fn moved(at: Position, from: Position) -> Result<(), WriteError> {
     if at == from { Ok(()) } else { Err(WriteError::Moved { at }) }
 }
 
-fn to_chunks(batch: &WriteBatch) -> Result<Vec<(Arc<str>, Arc<Chunk>)>, WriteError> {
+/// A project's records in memory.
+type ProjectChunk = (Arc<str>, Arc<Chunk>);
+
+fn to_chunks(batch: &WriteBatch) -> Result<Vec<ProjectChunk>, WriteError> {
     let mut chunks = Vec::with_capacity(batch.batches.len());
     for records in batch.batches.iter().filter(|records| !records.is_empty()) {
         if records.bytes() > BATCH_BYTES_MAX {
             let reason = format!("a batch of more than {BATCH_BYTES_MAX} bytes for one project; split it");
             return Err(WriteError::Rejected { reason, row: None });
         }
-        let columns = batch_to_columns(records)
-            .map_err(|error| WriteError::Rejected { reason: error.to_string(), row: None })?;
+        let columns =
+            batch_to_columns(records).map_err(|error| WriteError::Rejected { reason: error.to_string(), row: None })?;
         chunks.push((records.project.clone(), Arc::new(Chunk::new(columns))));
     }
     Ok(chunks)

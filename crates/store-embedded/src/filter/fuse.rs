@@ -141,7 +141,7 @@ impl Builder {
             let places = filter.places(*hash);
             let others = places.iter().fold(0, |xor, place| xor ^ fingerprints[*place]);
             let own = places[usize::from(*own)];
-            fingerprints[own] = fingerprint(*hash) ^ others ^ fingerprints[own];
+            fingerprints[own] ^= fingerprint(*hash) ^ others;
         }
         Some(fingerprints)
     }

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-pub use read::{Block, Segment};
 pub(crate) use read::SegmentCache;
+pub use read::{Block, Segment};
 pub(crate) use write::{Place, SegmentWriter};
 
 /// Rows of a block. Smaller blocks make needles and newest-first pages cheaper, larger ones compress better.

@@ -1,6 +1,6 @@
 //! Reading a segment: only the column chunks asked for, each held against its checksum.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -138,7 +138,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Rows that have each field, and the columns of `overflow` where there may be more.
+    /// Rows that have each field in a column of its own.
     pub(crate) fn field_rows(&self) -> Result<Vec<(FieldColumn, u64)>, StoreError> {
         let opened = self.opened()?;
         let fields = columns::fields_of(&opened.meta.schema);
@@ -174,7 +174,8 @@ impl Segment {
             .parse_and_finish(&source)
             .map_err(|e| self.corrupt(e))?;
         let names = parquet.file_metadata().schema_descr().columns().iter().map(|column| column.name().to_owned());
-        let schema = schema(names.collect(), &index).ok_or_else(|| self.corrupt("it has a column of no known name"))?;
+        let names: Vec<String> = names.collect();
+        let schema = schema(&names, &index).ok_or_else(|| self.corrupt("it has a column of no known name"))?;
         let size = parquet.memory_size() + index.blocks.len() * (index.columns.len() * 4 + 128);
         let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
         let arrow = ArrowReaderMetadata::try_new(Arc::new(parquet), options).map_err(|e| self.corrupt(e))?;
@@ -277,8 +278,8 @@ impl Drop for Segment {
 }
 
 /// The schema of a file: the names say the types, the index which text is read as dictionaries.
-fn schema(names: Vec<String>, index: &Index) -> Option<Schema> {
-    let fields: std::collections::BTreeSet<_> = names.iter().filter_map(|name| FieldColumn::parse(name)).collect();
+fn schema(names: &[String], index: &Index) -> Option<Schema> {
+    let fields: BTreeSet<_> = names.iter().filter_map(|name| FieldColumn::parse(name)).collect();
     let overflow = names.last().is_some_and(|name| name == columns::OVERFLOW);
     let plain = columns::schema(&fields, overflow);
     let same = plain.fields().iter().map(|field| field.name()).eq(names.iter()) && names.len() == index.columns.len();
@@ -313,7 +314,7 @@ impl Chunks {
         self.parts.iter().map(|(_, bytes)| bytes.len() as u64).sum()
     }
 
-    fn from(&self, start: u64) -> parquet::errors::Result<Bytes> {
+    fn rest(&self, start: u64) -> parquet::errors::Result<Bytes> {
         let part = self.parts.iter().find_map(|(at, bytes)| {
             let from = start.checked_sub(*at).filter(|from| *from <= bytes.len() as u64)?;
             (from < bytes.len() as u64).then(|| bytes.slice(from as usize..))
@@ -332,14 +333,14 @@ impl ChunkReader for Chunks {
     type T = bytes::buf::Reader<Bytes>;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        Ok(self.from(start)?.reader())
+        Ok(self.rest(start)?.reader())
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
         if length == 0 {
             return Ok(Bytes::new());
         }
-        let bytes = self.from(start)?;
+        let bytes = self.rest(start)?;
         (bytes.len() >= length).then(|| bytes.slice(..length)).ok_or_else(|| ParquetError::EOF("cut off".into()))
     }
 }

@@ -66,7 +66,8 @@ fn check(dir: &Path, base: i64, step: &str) {
     for n in 0..durable {
         assert_eq!(engine.seen_key("p", u128::from(n + 1)), Some(u128::from(n)), "{step}");
     }
-    let files: Vec<_> = std::fs::read_dir(dir).expect("a directory").map(|e| e.expect("an entry").file_name()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(dir).expect("a directory").map(|e| e.expect("an entry").file_name()).collect();
     let tail = |end: &str| files.iter().filter(|name| name.to_string_lossy().ends_with(end)).count();
     assert_eq!(tail(".parquet"), engine.snapshot("p").segments.len(), "{step}: no orphans are left");
     assert_eq!(tail(".tmp"), 0, "{step}");

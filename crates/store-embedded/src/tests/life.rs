@@ -1,6 +1,5 @@
 //! Two writers, back-pressure, retention, merging, old snapshots.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::Array;
@@ -123,7 +122,9 @@ fn retention_drops_whole_segments_and_counts_them() {
         engine.write(&batch(n, n + 1, &records(n * 100, 100, start))).expect("written");
         engine.flush().expect("flushed");
     }
-    let rows = |engine: &Engine| engine.ledger().iter().map(|row| (row.stored, row.expired)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let rows = |engine: &Engine| {
+        engine.ledger().iter().map(|row| (row.stored, row.expired)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+    };
     halt(engine);
     let config = EmbeddedStoreConfig { retention_age: Some(Duration::from_secs(25 * 24 * 3600)), ..quiet(dir.path()) };
     let engine = Engine::open(config.clone()).expect("opens");
@@ -185,7 +186,10 @@ fn blocks_are_found_read_in_part_and_merged() {
     let selection = RowSelection::from(vec![RowSelector::skip(100), RowSelector::select(2), RowSelector::skip(9)]);
     let block = segment.read(1, &[method, columns::MESSAGE], Some(selection)).expect("readable");
     let schema = block.batch.schema();
-    assert_eq!(schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["a:s:http.method", FIXED[columns::MESSAGE]]);
+    assert_eq!(
+        schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(),
+        ["a:s:http.method", FIXED[columns::MESSAGE]]
+    );
     let texts = columns::Strings::new(block.batch.column(1)).expect("text");
     let expected = &written[BLOCK_ROWS + 100..][..2];
     assert_eq!([texts.get(0), texts.get(1)], [Some(&*expected[0].message), Some(&*expected[1].message)]);
@@ -194,5 +198,4 @@ fn blocks_are_found_read_in_part_and_merged() {
     let none = segment.read(2, &[], None).expect("readable").batch;
     assert_eq!((none.num_rows(), none.num_columns()), (meta.blocks[2].rows, 0));
     assert!(segment.read(99, &[0], None).is_err() && segment.read(0, &[9_999], None).is_err());
-    let _: Arc<Engine> = engine;
 }

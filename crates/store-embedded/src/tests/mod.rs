@@ -25,7 +25,11 @@ pub(crate) const SECOND: i64 = 1_000_000_000;
 
 /// Nothing happens in the background unless a test asks for it.
 pub(crate) fn quiet(dir: &Path) -> EmbeddedStoreConfig {
-    EmbeddedStoreConfig { flush_age: Duration::from_secs(3600), compaction_fan_in: 1000, ..EmbeddedStoreConfig::new(dir) }
+    EmbeddedStoreConfig {
+        flush_age: Duration::from_secs(3600),
+        compaction_fan_in: 1000,
+        ..EmbeddedStoreConfig::new(dir)
+    }
 }
 
 pub(crate) fn open(dir: &Path) -> Arc<Engine> {
@@ -55,7 +59,7 @@ pub(crate) fn record(n: u64, ts: i64) -> Record<'static> {
     ];
     match n % 5 {
         0 => attributes.push((text("x"), Value::Double(n as f64 / 3.0))),
-        1 => attributes.push((text("x"), Value::Bool(n % 2 == 0))),
+        1 => attributes.push((text("x"), Value::Bool(n.is_multiple_of(2)))),
         2 => attributes.push((text("x"), Value::Array(vec![Value::Int(n as i64), Value::String(text("tag"))]))),
         3 => attributes.push((text("x"), Value::String(text("")))),
         _ => {}
@@ -66,11 +70,11 @@ pub(crate) fn record(n: u64, ts: i64) -> Record<'static> {
         observed: ts + 5,
         project: text("p"),
         service: text(format!("service-{}", n % 3)),
-        host: (n % 4 != 0).then(|| text(format!("host-{}", n % 4))),
+        host: (!n.is_multiple_of(4)).then(|| text(format!("host-{}", n % 4))),
         severity: Severity::new((n % 25) as i64),
         message: text(format!("message number {n} of word{} ünïcode", n % 100)),
-        trace_id: (n % 3 != 0).then(|| TraceId((u128::from(n / 8) + 1).to_be_bytes())),
-        span_id: (n % 2 == 0).then(|| SpanId((n + 1).to_be_bytes())),
+        trace_id: (!n.is_multiple_of(3)).then(|| TraceId((u128::from(n / 8) + 1).to_be_bytes())),
+        span_id: n.is_multiple_of(2).then(|| SpanId((n + 1).to_be_bytes())),
         attributes,
         resource: vec![(text("k8s.pod"), Value::String(text(format!("pod-{}", n % 2))))],
     }

@@ -70,7 +70,8 @@ fn fields_beyond_the_columns_overflow() {
         assert_eq!(columns::fields_of(&schema).count(), FIELD_COLUMNS_MAX);
         assert!(columns::overflow_of(&schema).is_some());
         assert_eq!(columns::columns_of(&schema, Scope::Attribute, "zz1").len(), 1, "the common one has a column");
-        let needs = Needs::field(&format!("rare \"{}\"", if segment.entry().ts_min == start { 7 } else { 307 }), "in array");
+        let needs =
+            Needs::field(&format!("rare \"{}\"", if segment.entry().ts_min == start { 7 } else { 307 }), "in array");
         assert_eq!(segment.filter_blocks(&needs).expect("has filters"), [0], "overflow is in the filter");
     }
     assert_eq!(all(&engine.snapshot("p")), records);
