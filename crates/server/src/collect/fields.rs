@@ -74,6 +74,12 @@ enum Role {
     Gone,
 }
 
+impl Role {
+    fn of(name: &str) -> Self {
+        meaning(name).map_or(Role::Attribute, |(slot, rank)| Role::Candidate(slot, rank))
+    }
+}
+
 impl Mapper {
     /// Empties `fields` into `record`, whose former contents are gone; absent times are `now`. The record still wants
     /// [`model::clean::clean`].
@@ -133,16 +139,17 @@ impl Mapper {
             // A text that is an object is kept whole until it is clear that it is the message. `log` is not among
             // them: as an object it holds names such as `log.level`.
             ("message" | "msg" | "body", value @ Value::Map(_)) => {
-                let role = meaning(&name).map_or(Role::Attribute, |(slot, rank)| Role::Candidate(slot, rank));
-                record.attributes.push((name, value));
-                self.roles.push(role);
+                self.roles.push(Role::of(&name));
+                push(name, value, &mut record.attributes, limits)?;
             }
-            (_, value) => {
+            (_, value @ Value::Map(_)) => {
                 let start = record.attributes.len();
                 flatten(name, value, &mut record.attributes, limits)?;
-                self.roles.extend(record.attributes[start..].iter().map(|(name, _)| {
-                    meaning(name).map_or(Role::Attribute, |(slot, rank)| Role::Candidate(slot, rank))
-                }));
+                self.roles.extend(record.attributes[start..].iter().map(|(name, _)| Role::of(name)));
+            }
+            (_, value) => {
+                self.roles.push(Role::of(&name));
+                push(name, value, &mut record.attributes, limits)?;
             }
         }
         Ok(())
@@ -242,21 +249,27 @@ fn drop_own_export_fields(fields: &mut Fields<'_>) {
 
 /// Objects become names with dots; empty ones are gone. Arrays stay, with what is in them.
 fn flatten<'a>(name: Cow<'a, str>, value: Value<'a>, out: &mut Fields<'a>, limits: &Limits) -> Result<(), Rejection> {
-    let Value::Map(fields) = value else {
-        // Equal names are one attribute in the end; up to the double they are borne with.
-        if out.len() >= limits.attributes_max.saturating_mul(2) {
-            return Err(Rejection::TooManyAttributes { count: out.len() + 1, max: limits.attributes_max });
-        }
-        out.push((name, value));
-        return Ok(());
-    };
+    let Value::Map(fields) = value else { return push(name, value, out, limits) };
     for (inner, value) in fields {
         let bytes = name.len() + 1 + inner.len();
         if bytes > limits.name_bytes_max {
             return Err(Rejection::NameTooLong { bytes, max: limits.name_bytes_max });
         }
-        flatten(Cow::Owned(format!("{name}.{inner}")), value, out, limits)?;
+        let mut dotted = String::with_capacity(bytes);
+        dotted.push_str(&name);
+        dotted.push('.');
+        dotted.push_str(&inner);
+        flatten(Cow::Owned(dotted), value, out, limits)?;
     }
+    Ok(())
+}
+
+/// Adds a field. Equal names are one attribute in the end; up to the double of the limit they are borne with.
+fn push<'a>(name: Cow<'a, str>, value: Value<'a>, out: &mut Fields<'a>, limits: &Limits) -> Result<(), Rejection> {
+    if out.len() >= limits.attributes_max.saturating_mul(2) {
+        return Err(Rejection::TooManyAttributes { count: out.len() + 1, max: limits.attributes_max });
+    }
+    out.push((name, value));
     Ok(())
 }
 
