@@ -24,9 +24,11 @@ pub enum RuleError {
 
 impl DropRule {
     pub(crate) fn new(text: &str) -> Result<Self, RuleError> {
-        const LATER: i64 = 86_400_000_000_000;
+        // Two times, nanoseconds since the Unix epoch: a rule that reads differently at them has a relative one.
+        const SOON: i64 = 1_700_000_000_000_000_000;
+        const LATER: i64 = SOON + 86_400_000_000_000;
         let rule = || text.to_owned();
-        let query = parse(text, 0).map_err(|source| RuleError::Parse { rule: rule(), source })?;
+        let query = parse(text, SOON).map_err(|source| RuleError::Parse { rule: rule(), source })?;
         if query == model::query::Query::All {
             return Err(RuleError::MatchesAll { rule: rule() });
         }

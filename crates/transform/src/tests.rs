@@ -248,11 +248,11 @@ fn a_parent_of_another_trace_gives_no_span() {
 
 #[test]
 fn rules_drop_what_they_match() {
-    let settings = Settings { drop: vec!["level:debug AND path:/healthz".to_owned()], ..Settings::default() };
+    let settings = Settings { drop: vec!["level:debug AND path:\"/healthz\"".to_owned()], ..Settings::default() };
     let transforms = Transforms::new(settings, 3).unwrap();
     assert_eq!(transforms.revision(), 3);
     let mut probe = record("level=debug path=/healthz");
-    assert_eq!(transforms.apply(&mut probe), Outcome::Drop("rule: level:debug AND path:/healthz".to_owned()));
+    assert_eq!(transforms.apply(&mut probe), Outcome::Drop("rule: level:debug AND path:\"/healthz\"".to_owned()));
     let mut other = record("level=debug path=/cart");
     assert_eq!(transforms.apply(&mut other), Outcome::Keep);
 }
@@ -261,7 +261,11 @@ fn rules_drop_what_they_match() {
 fn rules_that_can_not_be_used() {
     let rule = |text: &str| Transforms::new(Settings { drop: vec![text.to_owned()], ..Settings::default() }, 0);
     assert!(matches!(rule("level:"), Err(RuleError::Parse { .. })));
-    assert!(matches!(rule("timestamp>-1h"), Err(RuleError::RelativeTime { .. })));
+    for relative in ["timestamp>-1h", "timestamp>=now", "NOT timestamp:[-7d TO *]"] {
+        let refused = rule(relative);
+        assert!(matches!(refused, Err(RuleError::RelativeTime { .. })), "{relative}: {refused:?}");
+    }
+    assert!(rule("timestamp<2026-01-01T00:00:00Z").is_ok());
     assert!(matches!(rule(""), Err(RuleError::MatchesAll { .. })));
 }
 
