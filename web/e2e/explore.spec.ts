@@ -32,7 +32,7 @@ beforeAll(async () => {
           .textContent({ timeout: 5_000 })
           .catch(() => '');
       },
-      { timeout: 30_000 },
+      { timeout: 30_000, interval: 1_000 },
     )
     .toContain('12 of 12');
   await close();

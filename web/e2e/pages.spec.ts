@@ -118,7 +118,7 @@ describe('untrusted messages', () => {
           await page.keyboard.press('r');
           return page.getByRole('row').filter({ hasText: '<img src=x' }).count();
         },
-        { timeout: 20_000 },
+        { timeout: 20_000, interval: 1_000 },
       )
       .toBe(1);
     await page.getByRole('row').filter({ hasText: '<img src=x' }).click();

@@ -17,8 +17,9 @@ export function useShortcuts(shortcuts: Shortcuts, enabled = true): void {
       event.preventDefault();
       action();
     };
-    window.addEventListener('keydown', onKeyDown);
-    return () => window.removeEventListener('keydown', onKeyDown);
+    // On the way down: an open tooltip keeps Escape for itself on the way up.
+    window.addEventListener('keydown', onKeyDown, true);
+    return () => window.removeEventListener('keydown', onKeyDown, true);
   }, [enabled]);
 }
 
@@ -26,6 +27,7 @@ export function useShortcuts(shortcuts: Shortcuts, enabled = true): void {
 function isBusy(target: EventTarget | null, key: string): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target.isContentEditable || target.closest('input, textarea, select, [role="textbox"]')) return true;
-  if (key !== 'Escape' && target.closest('[role="menu"], [aria-modal="true"]')) return true;
+  // Menus, popovers and dialogs hang in portals; the open record does not.
+  if (target.closest('[data-portal]')) return true;
   return key === 'Enter' && target.closest('a, button, summary') !== null;
 }
