@@ -32,9 +32,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::{ApiError, Code};
-use crate::query::gate::Gate;
 use crate::tail::{TailHub, socket};
 use crate::{ServerState, admin, openapi, session};
+pub use gate::Gate;
 
 pub(crate) use params::{Params, now, parse_query};
 
@@ -94,4 +94,4 @@ async fn method_not_allowed() -> ApiError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

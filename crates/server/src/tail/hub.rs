@@ -99,6 +99,11 @@ impl TailHub {
         Ok(subscription)
     }
 
+    #[cfg(test)]
+    pub(super) async fn reader_count(&self) -> usize {
+        self.readers.lock().await.len()
+    }
+
     async fn stop_if_unheard(&self) {
         let mut readers = self.readers.lock().await;
         if self.subscribers.read().is_empty() {
