@@ -123,11 +123,11 @@ async fn answer(
         limit: params.count("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT),
     };
     let (rows, stats) = state.gate.run(state.limits, state.store.aggregate(aggregate)).await?;
-    let rows = rows.into_iter().map(|row| body(row, &groups, &names)).collect();
+    let rows = rows.iter().map(|row| body(row, &groups, &names)).collect();
     Ok(Json(AggregateAnswer { rows, stats: StatsBody::new(stats, began) }))
 }
 
-fn body(row: AggregateRow, groups: &[String], names: &[String]) -> AggregateRowBody {
+fn body(row: &AggregateRow, groups: &[String], names: &[String]) -> AggregateRowBody {
     AggregateRowBody {
         group: groups.iter().cloned().zip(row.group.iter().map(json)).collect(),
         start: row.start.map(time::format),

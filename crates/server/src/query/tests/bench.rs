@@ -154,7 +154,7 @@ pub(crate) fn record(project: &str, index: u32, timestamp: i64) -> Record<'stati
         observed: timestamp + 5,
         project: Cow::Owned(project.to_owned()),
         service: Cow::Owned(format!("{project}-service")),
-        host: (index % 2 == 0).then_some(Cow::Borrowed("h1")),
+        host: index.is_multiple_of(2).then_some(Cow::Borrowed("h1")),
         severity: Severity::new(i64::from(index % 3) * 4 + 9),
         message: Cow::Owned(format!("=secret of {project} number {index}")),
         attributes: vec![
