@@ -325,7 +325,8 @@ async fn committed(queue: &dyn Queue, group: &str) -> Option<Position> {
 
 async fn expiry(site: Box<dyn Site>) {
     let queue = site.open().await;
-    queue.join(GROUP).await.map(drop).unwrap_or_else(|error| panic!("join: {error}"));
+    let joined = queue.join(GROUP).await;
+    assert!(joined.is_ok(), "join: {joined:?}");
     let start = oldest(&*queue, ZERO).await;
     let mut last = start;
     for number in 0..200 {

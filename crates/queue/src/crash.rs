@@ -29,6 +29,7 @@ pub fn crash_point(step: &str) {
 }
 
 #[cold]
+#[expect(clippy::disallowed_methods, reason = "a test's means, which must not be a setting of the product")]
 fn crash_if_named(step: &str) {
     let target = TARGET.get_or_init(|| {
         let target = std::env::var("DEVLOGS_CRASH_AT").ok().map(|text| parse(&text));

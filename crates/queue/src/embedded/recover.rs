@@ -5,11 +5,14 @@ use std::path::Path;
 
 use model::position::{Incarnation, Partition};
 
-use super::frame;
+use super::frame::{self, FrameHeader};
 use super::segment::{self, Extent, HEADER_BYTES, Index, Segment, SegmentHeader};
-use super::vfs::{Mode, Vfs, VfsFile};
+use super::vfs::{Mode, Vfs, VfsFile, read_full};
 use super::walk::Walk;
 
+/// Positions are never given twice: behind a last segment that tells nothing, this many are left out. It is more than
+/// a segment can hold.
+pub(super) const UNKNOWN_MESSAGES: u64 = 1 << 32;
 /// How much a scan reads at once.
 const SCAN_BYTES: usize = 1 << 20;
 
@@ -81,7 +84,7 @@ pub(super) fn scan(
         let here = walk.offset();
         let after = search(&mut walk, found.next, limit)?;
         // A short file was sealed, or was cut by something else and has lost nobody knows how much.
-        let cut = end < header.capacity && end.saturating_sub(here) != found.index.seal_bytes();
+        let cut = end < header.capacity && !seals_at(file, header, here, end, &found)?;
         let to = match (&after, limit) {
             (After::Durable { position, .. }, _) => *position,
             (_, Some(limit)) => limit,
@@ -98,6 +101,16 @@ pub(super) fn scan(
         walk.seek(offset);
     }
     Ok(found)
+}
+
+/// Whether what stands from `here` to the end of a short file can only be a seal that is damaged: it has the right
+/// length, and neither a frame begins here that reaches beyond the end, nor is it reserved space.
+fn seals_at(file: &dyn VfsFile, header: &SegmentHeader, here: u64, end: u64, found: &Scan) -> io::Result<bool> {
+    let mut bytes = [0; frame::HEADER_BYTES];
+    let read = read_full(file, &mut bytes, here)?;
+    let frame = FrameHeader::read(header.salt, &bytes[..read]);
+    let right_length = found.messages > 0 && end.saturating_sub(here) == found.index.seal_bytes();
+    Ok(right_length && frame.is_none() && bytes.iter().any(|byte| *byte != 0))
 }
 
 enum After {
@@ -217,8 +230,7 @@ fn unreadable(
     damages: &mut Vec<Damage>,
 ) -> io::Result<Segment> {
     let bytes = file.bytes()?;
-    // Positions are never given twice: the next one lies after all that the file could hold.
-    let next = following.unwrap_or(base + bytes / frame::HEADER_BYTES as u64 + 1);
+    let next = following.unwrap_or(base + UNKNOWN_MESSAGES);
     let place = format!("{}: not a segment of this queue and partition, or its header is damaged", path.display());
     damages.push(Damage { partition, from: base, to: next, place });
     let header = SegmentHeader { partition, incarnation, base, salt: 0, capacity: bytes };

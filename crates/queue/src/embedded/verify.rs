@@ -8,7 +8,7 @@ use model::position::{Incarnation, Partition, Position};
 
 use super::identity::{Identity, Lock};
 use super::partition::PartitionLog;
-use super::recover::{Damage, Scan, list, scan};
+use super::recover::{Damage, Scan, UNKNOWN_MESSAGES, list, scan};
 use super::segment::{self, SegmentHeader};
 use super::vfs::{Disk, Mode, Vfs, read_file};
 use super::{GROUPS_DIR, groups, partition_dir};
@@ -124,7 +124,7 @@ impl VerifyReport {
                 (header.partition, header.base, header.incarnation) == (partition, base, self.incarnation)
             });
             let Some(header) = header else {
-                let to = following.unwrap_or(base + 1);
+                let to = following.unwrap_or(base + UNKNOWN_MESSAGES);
                 let place = format!("{}: the header does not read", path.display());
                 self.damages.push(Damage { partition, from: base, to, place });
                 totals.next = to;

@@ -109,13 +109,18 @@ impl Writer {
 
     /// Writes what comes until the inbox is closed and empty. `seal` tells then whether to seal the last segment.
     pub(super) fn run(mut self, inbox: &Inbox, seal: impl FnOnce() -> bool) {
-        while let Some(mut pending) = inbox.take() {
-            while !pending.is_empty() {
-                self.write_some(&mut pending);
-            }
+        while let Some(pending) = inbox.take() {
+            self.write_all(pending);
         }
         if seal() {
             self.seal();
+        }
+    }
+
+    /// Writes messages with as few fsyncs as segments allow, and tells their waiters.
+    pub(super) fn write_all(&mut self, mut pending: Vec<Pending>) {
+        while !pending.is_empty() {
+            self.write_some(&mut pending);
         }
     }
 
