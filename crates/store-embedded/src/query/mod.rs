@@ -15,6 +15,7 @@ mod get;
 mod histogram;
 mod plan;
 mod search;
+mod sql;
 #[cfg(test)]
 mod tests;
 mod unit;
@@ -70,12 +71,12 @@ pub async fn values(snapshot: Snapshot, scan: Scan, field: Field, limit: usize) 
 
 /// As [`store::Store::sql`].
 pub async fn sql(
-    _snapshot: Snapshot,
-    _project: Arc<str>,
-    _text: &str,
-    _limits: QueryLimits,
+    snapshot: Snapshot,
+    project: Arc<str>,
+    text: &str,
+    limits: QueryLimits,
 ) -> Result<SqlAnswer, StoreError> {
-    Err(StoreError::Invalid("SQL is not built yet".to_owned()))
+    sql::sql(snapshot, project, text, limits).await
 }
 
 fn add_stats(stats: &mut Stats, more: &Stats) {

@@ -1,7 +1,12 @@
 //! The embedded store against the reference store.
 
-use store::Store;
-use store::conformance;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use model::position::{Incarnation, Partition, Position};
+use model::{Batch, Record, RecordId, Severity, Value};
+use serde_json::json;
+use store::{QueryLimits, Store, StoreError, WriteBatch, conformance};
 
 use crate::{EmbeddedStore, EmbeddedStoreConfig};
 
@@ -17,4 +22,100 @@ async fn generated_queries_answer_as_the_reference_does() {
         conformance::compare(&store, seed, 600, 150).await;
     }
     store.close().await.expect("the store closes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = opened(&dir).await;
+    conformance::run(&store).await;
+    store.close().await.expect("the store closes");
+}
+
+/// One record in a segment, one in memory, one of another project.
+async fn filled(dir: &tempfile::TempDir) -> EmbeddedStore {
+    let store = opened(dir).await;
+    for (at, project) in ["shop", "shop", "other"].into_iter().enumerate() {
+        let status = if at == 0 { Value::Int(502) } else { Value::Double(200.5) };
+        let record = Record {
+            id: RecordId { origin: at as u128 + 1, index: 0 },
+            timestamp: 1_800_000_000_000_000_000 + at as i64,
+            message: Cow::Owned(format!("message {at}")),
+            severity: Severity::new(17),
+            attributes: vec![(Cow::Borrowed("http.status"), status)],
+            ..Record::default()
+        };
+        let mut batch = Batch::new(Arc::from(project));
+        batch.push(&record);
+        let range = WriteBatch {
+            incarnation: Incarnation(1),
+            partition: Partition(0),
+            from: Position(at as u64),
+            next: Position(at as u64 + 1),
+            batches: vec![batch],
+            keys: Vec::new(),
+            counts: Vec::new(),
+        };
+        store.write(range).await.expect("a write");
+        if at == 0 {
+            store.flush().await.expect("a flush");
+        }
+    }
+    store
+}
+
+async fn sql(store: &EmbeddedStore, text: &str) -> Result<Vec<Vec<serde_json::Value>>, StoreError> {
+    store.sql(Arc::from("shop"), text, QueryLimits::default()).await.map(|answer| answer.rows)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sql_reads_the_projects_own_logs() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = filled(&dir).await;
+    for (text, expected) in [
+        ("SELECT count(*) FROM logs", json!([[2]])),
+        ("SELECT message, level FROM logs ORDER BY timestamp", json!([["message 0", "error"], ["message 1", "error"]])),
+        ("SELECT \"http.status\" AS s FROM logs ORDER BY 1", json!([[200.5], [502.0]])),
+        ("SELECT json_get(attributes, 'http.status') AS s FROM logs ORDER BY 1 DESC", json!([["502"], ["200.5"]])),
+        ("SELECT message FROM logs WHERE timestamp > '2027-01-15T08:00:00Z'", json!([["message 1"]])),
+        (
+            "WITH l AS (SELECT service FROM logs) SELECT service, count(*) FROM l GROUP BY 1",
+            json!([["unknown_service", 2]]),
+        ),
+    ] {
+        assert_eq!(json!(sql(&store, text).await.expect(text)), expected, "{text}");
+    }
+    let limits = QueryLimits { rows: 1, ..QueryLimits::default() };
+    let many = store.sql(Arc::from("shop"), "SELECT message FROM logs", limits).await;
+    assert!(matches!(many, Err(StoreError::Limit(_))), "{many:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sql_can_do_nothing_but_read() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = filled(&dir).await;
+    for text in [
+        "",
+        "SELECT",
+        "SELECT 1; SELECT 2",
+        "DROP TABLE logs",
+        "DELETE FROM logs",
+        "INSERT INTO logs SELECT * FROM logs",
+        "CREATE TABLE t AS SELECT 1",
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+        "COPY logs TO '/tmp/x.csv'",
+        "SET datafusion.execution.batch_size = 1",
+        "SHOW TABLES",
+        "EXPLAIN SELECT 1",
+        "SELECT 1 INTO t",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM information_schema.tables",
+        "SELECT * FROM other",
+        "SELECT * FROM generate_series(1, 1000000000)",
+        "SELECT repeat('x', 1000000000)",
+        "SELECT nothing FROM logs",
+    ] {
+        let answer = sql(&store, text).await;
+        assert!(matches!(answer, Err(StoreError::Invalid(_))), "{text}: {answer:?}");
+    }
 }

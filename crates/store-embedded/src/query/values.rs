@@ -257,6 +257,21 @@ fn severity_codes(
     Ok(())
 }
 
+/// Calls `each` with the value of every row of the mask, in their order.
+pub(super) fn for_each(
+    rows: &mut Rows<'_>,
+    field: &Field,
+    project: &str,
+    mask: &BooleanBuffer,
+    mut each: impl FnMut(Option<Value<'_>>),
+) -> Result<(), StoreError> {
+    let source = Source::new(rows, field, project)?;
+    mask.set_indices().try_for_each(|row| {
+        each(source.value(row)?);
+        Ok(())
+    })
+}
+
 /// Calls `each` with every row of the mask that has a number in the field, and that number.
 pub(super) fn numbers(
     rows: &mut Rows<'_>,
