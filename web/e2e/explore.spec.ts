@@ -1,5 +1,5 @@
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { launch, needle, open, type Sent, send } from './browser.ts';
 
 const word = needle();
@@ -23,18 +23,13 @@ beforeAll(async () => {
   await send(...fixture());
   // Visible to queries a moment after they are durable.
   const { page, close } = await open(browser, `/?q=${word}`);
-  await expect
-    .poll(
-      async () => {
-        await page.keyboard.press('r');
-        return page
-          .getByTestId('stats')
-          .textContent({ timeout: 5_000 })
-          .catch(() => '');
-      },
-      { timeout: 30_000, interval: 1_000 },
-    )
-    .toContain('12 of 12');
+  await vi.waitFor(
+    async () => {
+      await page.keyboard.press('r');
+      await page.getByTestId('stats').getByText('12 of 12').waitFor({ timeout: 2_000 });
+    },
+    { timeout: 30_000, interval: 500 },
+  );
   await close();
 });
 afterAll(() => browser?.close());
@@ -42,6 +37,7 @@ afterAll(() => browser?.close());
 describe('search', () => {
   it('finds what is typed, and marks it', async () => {
     const { page, errors, close } = await open(browser, '/');
+    await page.getByRole('grid').waitFor();
     await page.keyboard.press('/');
     await page.keyboard.type(`${word} level:error`);
     await page.keyboard.press('Enter');
@@ -153,6 +149,8 @@ describe('time', () => {
     await page.keyboard.press('t');
     await page.getByRole('button', { name: 'Last 7 days' }).click();
     await page.getByRole('button', { name: 'Time range: Last 7 days' }).waitFor();
+    // A picker that is closing still has the keyboard.
+    await page.getByRole('button', { name: 'Apply' }).waitFor({ state: 'detached' });
     await page.keyboard.press('t');
     await page.getByLabel('From', { exact: true }).fill('-2h');
     await page.getByRole('button', { name: 'Apply' }).click();
