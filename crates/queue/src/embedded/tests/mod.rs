@@ -167,7 +167,7 @@ async fn wrong_settings_are_named() {
 }
 
 #[tokio::test]
-async fn a_waiting_reader_wakes_within_a_millisecond() {
+async fn a_waiting_reader_wakes_at_once() {
     let dir = temp_dir();
     let queue = Arc::new(open(config(dir.path())));
     let mut delays = Vec::new();
@@ -187,8 +187,8 @@ async fn a_waiting_reader_wakes_within_a_millisecond() {
         delays.push(at.saturating_duration_since(appended));
     }
     delays.sort();
-    // The median, so that a busy machine does not fail the test.
-    assert!(delays[50] < Duration::from_millis(1), "{:?}", delays[50]);
+    // A tenth of a millisecond on an idle machine; the bound leaves a busy one room and still finds out polling.
+    assert!(delays[50] < Duration::from_millis(5), "{:?}", delays[50]);
 }
 
 #[tokio::test]
