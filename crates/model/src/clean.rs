@@ -31,7 +31,7 @@ pub enum Rejection {
 /// Mends a record and holds it to the limits. `now` is in nanoseconds since the Unix epoch.
 ///
 /// NUL becomes U+FFFD; maps among the fields are flattened with dots, nulls and empty maps dropped, doubles that are
-/// no numbers become text; of equal names the last value wins at the first one's place. A time outside 1970-2262
+/// no numbers become text; of equal names the last value wins at the first one's place, a null by taking it away. A time outside 1970-2262
 /// becomes `now`, the original the attribute `timestamp.invalid`. `service.name` and `host.name` among the resource
 /// are the service and the host, or an attribute where the record names another one.
 ///
@@ -139,27 +139,78 @@ fn value_bytes(value: &Value<'_>) -> usize {
     }
 }
 
-/// Mends names and values, flattens maps, drops nulls, joins equal names.
+/// Mends names and values, flattens maps, joins equal names, drops nulls.
 pub(crate) fn clean_fields(fields: &mut Fields<'_>, limits: &Limits) -> Result<(), Rejection> {
-    let mut flat = true;
+    let (mut maps, mut nulls) = (false, false);
     for (name, value) in fields.iter_mut() {
         clean_text(name);
         clean_value(value, limits, limits.nesting_max)?;
-        flat &= !matches!(value, Value::Null | Value::Map(_));
+        maps |= matches!(value, Value::Map(_));
+        nulls |= matches!(value, Value::Null);
     }
-    if !flat {
+    if maps {
         let nested = std::mem::take(fields);
-        fields.reserve(nested.len());
+        let mut flat = Flat { fields: Fields::with_capacity(nested.len()), name_bytes: 0, limits };
         for (name, value) in nested {
-            flatten(name, value, fields);
+            flat.put(name, value)?;
         }
+        *fields = flat.fields;
+        nulls = true;
+    }
+    if fields.len() > fields_max(limits) {
+        return Err(Rejection::TooManyAttributes { count: fields.len(), max: limits.attributes_max });
     }
     join_equal_names(fields);
+    if nulls {
+        // After joining: a null that comes last takes the values before it away.
+        fields.retain(|(_, value)| !matches!(value, Value::Null));
+    }
     match fields.iter().map(|(name, _)| name.len()).max() {
         Some(bytes) if bytes > limits.name_bytes_max => {
             Err(Rejection::NameTooLong { bytes, max: limits.name_bytes_max })
         }
         _ => Ok(()),
+    }
+}
+
+/// Equal names are one attribute in the end; before they are joined, twice as many fields as attributes are borne with.
+fn fields_max(limits: &Limits) -> usize {
+    limits.attributes_max.saturating_mul(2)
+}
+
+/// Fields without maps. A name with dots repeats all that stands before them, so that a few bytes sent could become
+/// many: the limits hold while the names are made, not only afterwards.
+struct Flat<'a, 'l> {
+    fields: Fields<'a>,
+    /// Of the names that were made.
+    name_bytes: usize,
+    limits: &'l Limits,
+}
+
+impl<'a> Flat<'a, '_> {
+    fn put(&mut self, name: Cow<'a, str>, value: Value<'a>) -> Result<(), Rejection> {
+        let limits = self.limits;
+        let Value::Map(members) = value else {
+            if self.fields.len() >= fields_max(limits) {
+                return Err(Rejection::TooManyAttributes { count: self.fields.len() + 1, max: limits.attributes_max });
+            }
+            self.fields.push((name, value));
+            return Ok(());
+        };
+        for (member, value) in members {
+            let bytes = name.len() + 1 + member.len();
+            if bytes > limits.name_bytes_max {
+                return Err(Rejection::NameTooLong { bytes, max: limits.name_bytes_max });
+            }
+            if !matches!(value, Value::Map(_)) {
+                self.name_bytes += bytes;
+            }
+            if self.name_bytes > limits.record_bytes_max {
+                return Err(Rejection::TooLarge { bytes: self.name_bytes, max: limits.record_bytes_max });
+            }
+            self.put(Cow::Owned(format!("{name}.{member}")), value)?;
+        }
+        Ok(())
     }
 }
 
@@ -193,18 +244,6 @@ pub(crate) fn clean_value(value: &mut Value<'_>, limits: &Limits, levels: usize)
         }
     }
     Ok(())
-}
-
-fn flatten<'a>(name: Cow<'a, str>, value: Value<'a>, flat: &mut Fields<'a>) {
-    match value {
-        Value::Null => {}
-        Value::Map(members) => {
-            for (member, value) in members {
-                flatten(Cow::Owned(format!("{name}.{member}")), value, flat);
-            }
-        }
-        value => flat.push((name, value)),
-    }
 }
 
 /// Up to here, comparing each name with each is faster than sorting.

@@ -29,6 +29,9 @@ fn fields_are_mended() {
     let in_array = Value::Array(vec![Value::Null, map(&[("x", Value::Int(1)), ("x", Value::Null)]), map(&[])]);
     for (attributes, expected) in [
         (vec![("a", Value::Null), ("b", Value::Int(1))], r#"{"b":1}"#),
+        (vec![("a", Value::Int(1)), ("b", Value::Int(2)), ("a", Value::Null)], r#"{"b":2}"#),
+        (vec![("a", Value::Null), ("a", Value::Int(1))], r#"{"a":1}"#),
+        (vec![("a.b", Value::Int(1)), ("a", map(&[("b", Value::Null)]))], "{}"),
         (vec![("a", deep)], r#"{"a.b.c":1}"#),
         (vec![("a", map(&[]))], "{}"),
         (vec![("a", Value::Array(vec![]))], r#"{"a":[]}"#),
@@ -115,6 +118,28 @@ fn what_breaks_a_limit_is_refused() {
         let mut mended = record.clone();
         assert_eq!(clean(&mut mended, &limits, NOW), expected, "{record:?}");
     }
+}
+
+#[test]
+fn flattening_stops_at_the_limits() {
+    let limits = Limits { record_bytes_max: 1_000, attributes_max: 100, name_bytes_max: 50, ..Limits::default() };
+    let wide = |name: usize, members: usize| {
+        let members = (0..members).map(|n| (Cow::Owned(format!("{n:04}")), Value::Int(1))).collect();
+        Record { attributes: vec![("x".repeat(name).into(), Value::Map(members))], ..record(&[]) }
+    };
+    for (mut record, expected) in [
+        // These would make gigabytes of names, were they made before they are looked at.
+        (wide(1 << 20, 10_000), Err(Rejection::NameTooLong { bytes: (1 << 20) + 5, max: 50 })),
+        (wide(40, 10_000), Err(Rejection::TooLarge { bytes: 23 * 45, max: 1_000 })),
+        (wide(40, 15), Ok(())),
+    ] {
+        assert_eq!(clean(&mut record, &limits, NOW), expected);
+    }
+    let roomy = Limits { record_bytes_max: 1 << 30, ..limits };
+    assert_eq!(clean(&mut wide(4, 10_000), &roomy, NOW), Err(Rejection::TooManyAttributes { count: 201, max: 100 }));
+    let names = ["a"; 201].map(|name| (name, Value::Int(1)));
+    assert_eq!(clean(&mut record(&names), &limits, NOW), Err(Rejection::TooManyAttributes { count: 201, max: 100 }));
+    assert_eq!(clean(&mut record(&names[1..]), &limits, NOW), Ok(()));
 }
 
 pub(crate) fn any_value() -> impl Strategy<Value = Value<'static>> {

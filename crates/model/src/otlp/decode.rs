@@ -156,6 +156,8 @@ fn decode_scope<'a>(scope_logs: &'a [u8], limits: &Limits) -> Result<Fields<'a>,
         }
     }
     fields.extend(attributes.into_iter().map(|(name, value)| (format!("otel.scope.{name}").into(), value)));
+    // Once here, not with each record that gets a copy: what is refused would cost its size times the records.
+    clean::clean_fields(&mut fields, limits)?;
     Ok(fields)
 }
 
