@@ -3,11 +3,9 @@
 //! - [`Queue`]: the seam that every backend stands behind; [`conformance`] holds each of them to it;
 //! - [`message`]: what travels: OTLP bytes and headers that come only from the credential;
 //! - [`embedded`]: partitioned segment files on local disk with group-commit fsync;
-//! - [`metrics`]: what the queue counts;
-//! - [`crash`]: named steps at which a test can end the process.
+//! - [`metrics`]: what the queue counts.
 
 pub mod conformance;
-pub mod crash;
 pub mod embedded;
 pub mod message;
 pub mod metrics;

@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use model::crash::crash_point;
 use model::position::Incarnation;
 use parking_lot::Mutex;
 
 use super::frame::Fields;
 use super::vfs::{Vfs, at, read_file, replace_file};
-use crate::crash::crash_point;
 
 const MAGIC: &[u8; 8] = b"dlq-grup";
 const VERSION: u32 = 1;

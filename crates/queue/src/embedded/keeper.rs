@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::crash::crash_point;
 use parking_lot::{Condvar, Mutex};
 
 use super::config::EmbeddedConfig;
@@ -13,7 +14,6 @@ use super::groups::Groups;
 use super::partition::PartitionLog;
 use super::segment;
 use super::vfs::Vfs;
-use crate::crash::crash_point;
 use crate::metrics::Metrics;
 
 /// Commits are durable after this long.

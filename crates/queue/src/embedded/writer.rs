@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use model::crash::crash_point;
 use model::position::Position;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -15,7 +16,6 @@ use super::segment::{self, Segment, TRAILER_BYTES};
 use super::vfs::{Mode, VfsFile};
 use super::walk::Walk;
 use crate::QueueError;
-use crate::crash::crash_point;
 use crate::metrics::Metrics;
 
 /// The kernel takes at most this many parts in one write.
