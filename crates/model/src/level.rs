@@ -60,11 +60,11 @@ impl Severity {
         folded.copy_from_slice(name.as_bytes());
         folded.make_ascii_lowercase();
         Some(Self(match &*folded {
-            b"trace" | b"trc" | b"t" | b"finest" | b"silly" => 1,
+            b"trace" | b"trc" | b"trce" | b"t" | b"finest" | b"silly" => 1,
             b"trace2" => 2,
             b"trace3" => 3,
             b"trace4" => 4,
-            b"debug" | b"dbg" | b"d" | b"verbose" | b"vrb" | b"v" | b"finer" => 5,
+            b"debug" | b"dbg" | b"dbug" | b"d" | b"verbose" | b"vrb" | b"v" | b"finer" => 5,
             b"debug2" | b"fine" => 6,
             b"debug3" | b"config" => 7,
             b"debug4" => 8,
@@ -76,7 +76,7 @@ impl Severity {
             b"warn2" => 14,
             b"warn3" => 15,
             b"warn4" => 16,
-            b"error" | b"err" | b"e" | b"severe" | b"failure" => 17,
+            b"error" | b"err" | b"e" | b"severe" | b"fail" | b"failure" => 17,
             b"error2" | b"crit" | b"dpanic" => 18,
             b"error3" | b"alert" => 19,
             b"error4" => 20,
@@ -127,14 +127,14 @@ mod tests {
     fn names_of_common_loggers() {
         let read = |name| Severity::from_name(name).map(Severity::number);
         for (names, number) in [
-            ("trace TRACE Trace finest silly trc", 1),
-            ("debug DEBUG verbose finer dbg D", 5),
+            ("trace TRACE Trace finest silly trc trce", 1),
+            ("debug DEBUG verbose finer dbg dbug D", 5),
             ("fine", 6),
             ("config", 7),
             ("info INFO Information informational I", 9),
             ("notice NOTICE", 10),
             ("warn Warning WARNING W wrn", 13),
-            ("error ERR severe SEVERE E", 17),
+            ("error ERR severe SEVERE fail E", 17),
             ("crit", 18),
             ("alert", 19),
             ("fatal critical CRITICAL emerg emergency panic F", 21),

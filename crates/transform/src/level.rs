@@ -1,6 +1,6 @@
 //! The level of a record that came without one, where it stands plainly.
 //!
-//! In a parsed message: under one of the names that loggers use, as a level's name or as pino's and bunyan's number.
+//! In a parsed message: under one of the names that loggers use, as a level's name or as a logger's number.
 //!
 //! In plain text: in its *header*, the tokens before the first word of prose. Tokens are parted by spaces; what stands
 //! in `[]`, `<>`, `()` or `{}` is one. Part of the header is what holds a digit (times, process ids, addresses), what
@@ -43,13 +43,11 @@ pub(crate) fn of_fields(fields: &Fields<'_>) -> Option<Severity> {
     KEYS.iter().find_map(|key| model::record::lookup(fields, key).and_then(of_value))
 }
 
-/// A level's name in any case, or a number of pino and bunyan.
+/// A level's name in any case, or a logger's number.
 fn of_value(value: &Value<'_>) -> Option<Severity> {
     match value {
-        Value::String(text) => named(text.as_bytes()),
-        Value::Int(number @ (10 | 20 | 30 | 40 | 50 | 60)) => {
-            Some(Level::ALL.get(usize::try_from(number / 10 - 1).ok()?)?.severity())
-        }
+        Value::String(text) => Severity::from_name(text),
+        Value::Int(number) => Severity::from_logger_number(*number),
         _ => None,
     }
 }
@@ -198,29 +196,15 @@ fn of_pair(window: &[u8]) -> Option<Severity> {
     })
 }
 
-/// A level's whole name, in any case.
+/// A level's whole name, in any case. Single letters, and names that text has more often for something else, are none:
+/// `[http]` and `[config]` are modules, `note:` and `success:` begin a sentence.
 fn named(name: &[u8]) -> Option<Severity> {
-    const LONGEST: usize = "information".len();
-    if !(3..=LONGEST).contains(&name.len()) {
+    const ALSO_WORDS: [&[u8]; 10] =
+        [b"config", b"failure", b"fine", b"finer", b"finest", b"http", b"log", b"note", b"silly", b"success"];
+    if name.len() < 3 || ALSO_WORDS.iter().any(|word| name.eq_ignore_ascii_case(word)) {
         return None;
     }
-    let mut lower = [0; LONGEST];
-    let lower = lower.get_mut(..name.len())?;
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    let number = match &*lower {
-        b"trace" | b"trce" | b"verbose" => 1,
-        b"debug" | b"dbug" => 5,
-        b"info" | b"information" => 9,
-        b"notice" => 10,
-        b"warn" | b"warning" => 13,
-        b"error" | b"err" | b"fail" | b"severe" => 17,
-        b"crit" => 18,
-        b"alert" => 19,
-        b"fatal" | b"critical" | b"panic" | b"emerg" | b"emergency" => 21,
-        _ => return None,
-    };
-    Severity::new(number)
+    Severity::from_name(std::str::from_utf8(name).ok()?)
 }
 
 fn begins_with_separator(text: &[u8]) -> bool {

@@ -57,6 +57,9 @@ fn levels_that_stand_plainly() {
         (17, "worker said {\"level\":\"error\",\"msg\":\"x\"} and went on"),
         (17, "<error> out of cards"),
         (5, "DEBUG"),
+        (13, "10:00:00 [wrn] cart is slow"),
+        (9, "10:00:00 [INF] cart is fast"),
+        (5, "VERBOSE: probing"),
     ];
     for (number, line) in lines {
         assert_eq!(level_of(line), Some(number), "{line}");
@@ -90,9 +93,32 @@ fn levels_that_do_not_stand_plainly() {
         "DEBUGGING the cart",
         "[error",
         "checkout - ERROR handling was improved",
+        "[http] GET /cart",
+        "[Config] reading shop.toml",
+        "note: the cart is empty",
+        "Success: paid",
+        "[E] is a letter",
     ];
     for line in lines {
         assert_eq!(level_of(line), None, "{line}");
+    }
+}
+
+#[test]
+fn levels_of_structured_messages() {
+    for (number, level) in [
+        (17, r#""E""#),
+        (9, r#""http""#),
+        (5, r#""verbose""#),
+        (1, r#""Trce""#),
+        (17, "3"),
+        (17, "50"),
+        (9, r#"" Log ""#),
+    ] {
+        assert_eq!(level_of(&format!(r#"{{"level":{level},"x":1}}"#)), Some(number), "{level}");
+    }
+    for level in ["11", "-1", r#""loud""#, "true", "17.0"] {
+        assert_eq!(level_of(&format!(r#"{{"level":{level},"x":1}}"#)), None, "{level}");
     }
 }
 
