@@ -41,11 +41,12 @@ export function narrowLedger(body: unknown): Ledger {
   return { entries, balanced: answer.balanced !== false && entries.every(addsUp) };
 }
 
-/** What was received is somewhere; expired and deleted records were stored before. */
+/**
+ * What was received is somewhere. Messages count as received once they are processed, so that what still waits is in
+ * no sum; expired and deleted records were stored before.
+ */
 export function addsUp({ counts }: LedgerEntry): boolean {
-  const accounted =
-    counts.stored + counts.dead_lettered + counts.deduplicated + counts.dropped + counts.waiting;
-  return counts.received === accounted;
+  return counts.received === counts.stored + counts.dead_lettered + counts.deduplicated + counts.dropped;
 }
 
 function narrowEntry(value: unknown): LedgerEntry | undefined {

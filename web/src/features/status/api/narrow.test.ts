@@ -29,5 +29,7 @@ it('adds up the ledger', () => {
   };
   expect(narrowLedger({ ledger: [row] }).balanced).toBe(true);
   expect(narrowLedger({ ledger: [{ ...row, stored: 5 }] }).balanced).toBe(false);
-  expect(narrowLedger({ ledger: [{ ...row, stored: 5, waiting: 1 }] }).balanced).toBe(true);
+  expect(narrowLedger({ ledger: [{ ...row, stored: 5, waiting: 1 }] }).balanced).toBe(false);
+  expect(narrowLedger({ ledger: [{ ...row, waiting: 3, expired: 4 }] }).balanced).toBe(true);
+  expect(narrowLedger({ ledger: [row], balanced: false }).balanced).toBe(false);
 });
