@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -27,6 +28,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::ServerState;
@@ -65,7 +67,8 @@ impl Default for EdgeConfig {
     }
 }
 
-/// Serves connections until `shutdown` ends, then stops accepting and lets running requests finish.
+/// Serves connections until `shutdown` ends, then stops accepting and lets running requests finish. Each request has
+/// the address of its client as the extension `ConnectInfo<SocketAddr>`.
 pub async fn run(
     listener: TcpListener,
     router: Router,
@@ -79,11 +82,11 @@ pub async fn run(
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
-        let stream = tokio::select! {
+        let (stream, address) = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     pause_after(&error).await;
                     continue;
@@ -100,7 +103,11 @@ pub async fn run(
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let stream = IdleIo::new(stream, config.header_time_max, config.idle_time_max);
-        let service = TowerToHyperService::new(router.clone());
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(address));
+            request
+        });
+        let service = TowerToHyperService::new(service);
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         let open = Open::new(metrics.clone());

@@ -1,8 +1,10 @@
 use std::net::SocketAddr;
 
+use axum::Extension;
 use axum::routing::{get, post};
 use prometheus_client::registry::Registry;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -28,6 +30,7 @@ async fn start(config: EdgeConfig) -> Running {
     let routes = Router::new()
         .route("/ok", get(|| async { "ok" }))
         .route("/panic", get(panic_on_purpose))
+        .route("/whoami", get(name_client))
         .route("/echo", post(|body: String| async { body }))
         .route(
             "/slow",
@@ -78,6 +81,21 @@ async fn unknown_paths_wrong_methods_and_panics_are_problems() {
     }
     let foreign = exchange(server.address, "GET /ok HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").await;
     assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
+}
+
+#[tokio::test]
+async fn requests_know_the_address_of_their_client() {
+    let server = start(EdgeConfig::default()).await;
+    for client in ["127.0.0.1:0", "127.0.0.2:0"] {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(client.parse().unwrap()).unwrap();
+        let mut stream = socket.connect(server.address).await.unwrap();
+        let own = stream.local_addr().unwrap();
+        stream.write_all(request("GET", "/whoami").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with(&format!("\r\n\r\n{own}")), "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -146,4 +164,8 @@ async fn silent_connections_are_closed() {
 
 async fn panic_on_purpose() -> &'static str {
     panic!("on purpose")
+}
+
+async fn name_client(Extension(ConnectInfo(address)): Extension<ConnectInfo<SocketAddr>>) -> String {
+    address.to_string()
 }
