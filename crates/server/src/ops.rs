@@ -4,7 +4,7 @@
 //! while one of its [`ReadyCheck`]s fails. Both answer on every listener; `/metrics` on the operations' one only.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use axum::extract::State;
@@ -12,10 +12,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::{StatusCode, header};
+use metadata::{DEFAULT_PROJECT, Metadata};
 use model::position::Partition;
 use prometheus_client::registry::Registry;
 use queue::Queue;
 use serde_json::{Map, Value, json};
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ApiError;
@@ -48,16 +50,59 @@ impl ReadyCheck for QueueCheck {
     }
 }
 
-/// Whether the process should get requests.
-#[derive(Debug, Default)]
+/// The store can be reached.
+#[derive(Debug)]
+pub struct StoreCheck(pub Arc<dyn Store>);
+
+#[async_trait]
+impl ReadyCheck for StoreCheck {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.0.status().await.map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+/// The metadata database answers.
+#[derive(Debug)]
+pub struct MetadataCheck(pub Metadata);
+
+#[async_trait]
+impl ReadyCheck for MetadataCheck {
+    fn name(&self) -> &'static str {
+        "metadata"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.0.project(DEFAULT_PROJECT).await.map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+/// Whether the process should get requests, and since when it runs.
+#[derive(Debug)]
 pub struct Health {
     draining: CancellationToken,
     checks: Vec<Box<dyn ReadyCheck>>,
+    started: Instant,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
 }
 
 impl Health {
+    /// Made once, when the process starts to serve.
     pub fn new(checks: Vec<Box<dyn ReadyCheck>>) -> Self {
-        Self { draining: CancellationToken::new(), checks }
+        Self { draining: CancellationToken::new(), checks, started: Instant::now() }
+    }
+
+    /// How long ago this was made.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// From now on the process is not ready: it finishes what it has.
@@ -122,3 +167,6 @@ async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
         Err(error) => ApiError::internal(error).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests;
