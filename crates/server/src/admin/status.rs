@@ -18,6 +18,8 @@ pub struct StatusAnswer {
     pub version: &'static str,
     /// True when the server runs with `--dev`.
     pub dev: bool,
+    /// Since the server started.
+    pub uptime_seconds: u64,
     /// False while something that is needed fails, or the server drains.
     pub ready: bool,
     /// Each check by name, `ok` or what is wrong.
@@ -60,6 +62,7 @@ pub(crate) async fn status(State(state): State<ApiState>, _: Operator) -> Result
     Ok(Json(StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
         dev: state.server.auth.is_open(),
+        uptime_seconds: state.server.health.uptime().as_secs(),
         ready,
         checks,
         store: StoreBody {

@@ -115,6 +115,7 @@ async fn dead_letters_are_listed_sent_again_and_dropped() {
     let status = bench.get(admin, "/api/v1/status").await.json();
     assert_eq!((&status["store"]["rows"], &status["dead_letters"]), (&json!(3), &json!(4)));
     assert_eq!(status["queue"]["partitions"].as_array().unwrap().len(), 2);
+    assert!(status["uptime_seconds"].as_u64().unwrap() < 3_600, "{status}");
     assert!(bench.get(admin, "/api/v1/ledger?project=*").await.json()["partitions"].is_array());
     bench.close().await;
 }
