@@ -17,9 +17,10 @@ run: build ## Build everything and start with --dev --demo
 build: web ## Build the binary with the dashboard in it
 	$(CARGO) build --release --locked --bin devlogs
 
-web: web/dist/index.html
+# The stamp, not the page: the server's build makes a page of its own where none is built.
+web: web/node_modules/.built
 
-web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/index.html web/public -type f 2>/dev/null)
+web/node_modules/.built: web/node_modules/.package-lock.json $(shell find web/src web/index.html web/public -type f 2>/dev/null)
 	cd web && npm run build
 	touch $@
 

@@ -11,7 +11,8 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     for path in crate::tracked(root, ".", &[".rs", ".ts", ".tsx"])? {
         let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
         let is_rust = name.ends_with(".rs");
-        let is_test = name.contains("/tests/") || name.contains("tests.rs") || name.contains(".test.") || name.contains("/e2e/");
+        let is_test =
+            name.contains("/tests/") || name.contains("tests.rs") || name.contains(".test.") || name.contains("/e2e/");
         let is_generated = name.contains("/generated/") || name.ends_with("schema.d.ts");
         if is_test || is_generated {
             continue;

@@ -6,7 +6,9 @@ use regex::Regex;
 
 /// The messages that are not written so.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
-    let call = Regex::new(r#"(?s)tracing::(?:trace|debug|info|warn|error)!\((?:[^;"]*?[,(]\s*)?"((?:[^"\\]|\\.)*)"\s*,?\s*\)"#)?;
+    let call = Regex::new(
+        r#"(?s)tracing::(?:trace|debug|info|warn|error)!\((?:[^;"]*?[,(]\s*)?"((?:[^"\\]|\\.)*)"\s*,?\s*\)"#,
+    )?;
     let mut findings = Vec::new();
     for path in crate::tracked(root, "crates", &[".rs"])? {
         let text = std::fs::read_to_string(&path)?;

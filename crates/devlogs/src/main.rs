@@ -6,6 +6,7 @@
 //! - [`demo`]: the simulated applications of `serve --demo`;
 //! - [`client`]: commands that talk to a running server;
 //! - [`verify`]: proves that what was acknowledged is stored, on a stopped data directory;
+//! - [`maintenance`]: the same for a running server, and replay;
 //! - [`telemetry`]: the program's own log.
 
 mod cli;
@@ -13,6 +14,7 @@ mod client;
 mod config;
 mod config_command;
 mod demo;
+mod maintenance;
 mod serve;
 mod telemetry;
 mod verify;
@@ -68,7 +70,11 @@ fn print_openapi() -> anyhow::Result<ExitCode> {
 /// Shows an error and picks the exit code.
 fn fail(error: &anyhow::Error) -> ExitCode {
     anstream::eprintln!("{}error{}: {error:#}", ERROR.render(), ERROR.render_reset());
-    if error.is::<config::ConfigError>() || error.is::<serve::Refused>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+    if error.is::<config::ConfigError>() || error.is::<serve::Refused>() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().effects(anstyle::Effects::BOLD);

@@ -4,6 +4,7 @@
 //! - `worker`: the loop of one partition, on one screen: read → plan → decode and transform → bury → write → commit;
 //! - `prepare`: the part without I/O: messages to a batch, dead letters and counts, the same for the same input;
 //! - [`dead_letters`]: where what can't be stored is kept;
+//! - [`replay`]: processes again what the queue still holds; [`verify`]: proves that nothing is lost or doubled;
 //! - [`metrics`]: what the processor tells about itself.
 //!
 //! Why exactly once holds. The store keeps the position beside the rows and moves it by compare-and-set, so a range
@@ -16,10 +17,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod dead_letters;
+mod held;
 pub mod metrics;
 mod prepare;
 mod processor;
+pub mod replay;
 mod retry;
+pub mod verify;
 mod worker;
 
 #[cfg(test)]
@@ -35,6 +39,7 @@ use tokio::sync::watch;
 use transform::Transforms;
 
 pub use dead_letters::{DeadLetterError, DeadLetters};
+pub use held::ReadError;
 pub use metrics::Metrics;
 pub use processor::Processor;
 

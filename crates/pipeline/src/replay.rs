@@ -57,7 +57,8 @@ async fn again(
     report.messages += deliveries.len() as u64;
     let lane = Lane { incarnation: subject.queue.incarnation(), partition, limits: subject.limits };
     let from = deliveries[0].position;
-    let planned: Vec<_> = deliveries.into_iter().map(|delivery| Planned { delivery, fate: Fate::Store }).collect();
+    let planned: Vec<_> =
+        deliveries.into_iter().map(|delivery| Planned { delivery, fate: Fate::Store(None) }).collect();
     let transforms = subject.transforms.clone();
     let prepared =
         tokio::task::spawn_blocking(move || prepare(&planned, from, &lane, &transforms, &Refusals::default())).await?;

@@ -101,11 +101,10 @@ pub async fn verify(subject: &Subject) -> Result<Report, ReadError> {
 
 fn add_up(ledger: &[LedgerRow], report: &mut Report) {
     for row in ledger {
-        let sum = row.stored + row.dead_lettered + row.deduplicated + row.dropped;
-        if row.received != sum {
+        if !row.is_balanced() {
             report.problems.push(format!(
-                "the ledger of project {} in partition {} does not add up: {} received, {sum} accounted for",
-                row.project, row.partition, row.received
+                "the ledger of project {} in partition {} does not add up: {row:?}",
+                row.project, row.partition
             ));
         }
     }
@@ -150,12 +149,11 @@ async fn expect(
         report.messages += deliveries.len() as u64;
         let from = deliveries.first().map_or(written, |delivery| delivery.position);
         let planned: Vec<_> =
-            deliveries.into_iter().map(|delivery| Planned { delivery, fate: Fate::Store }).collect();
+            deliveries.into_iter().map(|delivery| Planned { delivery, fate: Fate::Store(None) }).collect();
         let (transforms, lane) = (subject.transforms.clone(), lane.clone());
-        let prepared = tokio::task::spawn_blocking(move || {
-            prepare(&planned, from, &lane, &transforms, &Refusals::default())
-        })
-        .await?;
+        let prepared =
+            tokio::task::spawn_blocking(move || prepare(&planned, from, &lane, &transforms, &Refusals::default()))
+                .await?;
         for batch in &prepared.batch.batches {
             let mut here: HashMap<u128, u64> = HashMap::new();
             for id in &batch.ids {

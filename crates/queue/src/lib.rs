@@ -60,6 +60,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// What a partition holds now.
     async fn state(&self, partition: Partition) -> Result<PartitionState, QueueError>;
 
+    /// Reads everything that is stored and says what is damaged, a sentence each. Readers and writers go on.
+    async fn check(&self) -> Result<Vec<String>, QueueError>;
+
     /// Stops taking appends, waits for those under way and makes commits durable.
     async fn close(&self) -> Result<(), QueueError>;
 }

@@ -11,6 +11,7 @@
 //! - `merge`: sorted runs to one, block by block;
 //! - `manifest`: what is durable: segments, positions, the ledger;
 //! - `keys`: idempotency keys;
+//! - `origins`: how many records a request became;
 //! - [`query`]: search, histogram, aggregate, fields, values and SQL over a snapshot;
 //! - [`verify`]: holds every file against the manifest;
 //! - [`metrics`]: what the store counts about itself.
@@ -23,6 +24,7 @@ mod keys;
 mod manifest;
 mod merge;
 pub mod metrics;
+mod origins;
 pub mod query;
 pub mod segment;
 mod store_impl;

@@ -1,5 +1,6 @@
 //! The store seam: writes go to the engine, queries to a snapshot of it.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,7 +13,8 @@ use store::{
 };
 
 use crate::engine::{EmbeddedStoreConfig, Engine};
-use crate::query;
+use crate::verify::verify_segments;
+use crate::{origins, query};
 
 /// The embedded store.
 #[derive(Debug, Clone)]
@@ -98,6 +100,20 @@ impl Store for EmbeddedStore {
 
     async fn sql(&self, project: Arc<str>, sql: &str, limits: QueryLimits) -> Result<SqlAnswer, StoreError> {
         query::sql(self.engine.snapshot(&project), project, sql, limits).await
+    }
+
+    async fn count_by_origin(&self, project: &str, origins: &HashSet<u128>) -> Result<HashMap<u128, u64>, StoreError> {
+        let (snapshot, origins) = (self.engine.snapshot(project), origins.clone());
+        blocking(move || origins::count(&snapshot, &origins)).await
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        let engine = self.engine.clone();
+        blocking(move || {
+            let report = verify_segments(engine.segments());
+            Ok(report.problems.iter().map(|problem| format!("{}: {}", problem.file, problem.reason)).collect())
+        })
+        .await
     }
 
     async fn ledger(&self) -> Result<Vec<LedgerRow>, StoreError> {

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod read;
 pub mod write;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -71,6 +72,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Runs one read-only statement over the project's own `logs` view.
     async fn sql(&self, project: Arc<str>, sql: &str, limits: QueryLimits) -> Result<SqlAnswer, StoreError>;
+
+    /// How many records the project has of each of these origins; those without records may be left out.
+    async fn count_by_origin(&self, project: &str, origins: &HashSet<u128>) -> Result<HashMap<u128, u64>, StoreError>;
+
+    /// Reads everything that is stored and says what is damaged, a sentence each. Queries and writes go on.
+    async fn check(&self) -> Result<Vec<String>, StoreError>;
 
     /// The ledger: what became of the records of each partition and project.
     async fn ledger(&self) -> Result<Vec<LedgerRow>, StoreError>;

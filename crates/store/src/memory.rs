@@ -3,7 +3,7 @@
 //! Other stores are compared with it. It keeps nothing on disk and looks at each record for each query, so it is for
 //! tests only. It has no SQL.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -200,6 +200,20 @@ impl Store for MemoryStore {
 
     async fn sql(&self, _project: Arc<str>, _sql: &str, _limits: QueryLimits) -> Result<SqlAnswer, StoreError> {
         Err(StoreError::Invalid("this store has no SQL; use an embedded store or a database".to_owned()))
+    }
+
+    async fn count_by_origin(&self, project: &str, origins: &HashSet<u128>) -> Result<HashMap<u128, u64>, StoreError> {
+        let mut counts = HashMap::new();
+        for record in self.state().records.get(project).into_iter().flatten() {
+            if origins.contains(&record.id.origin) {
+                *counts.entry(record.id.origin).or_default() += 1;
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn ledger(&self) -> Result<Vec<LedgerRow>, StoreError> {

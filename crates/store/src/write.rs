@@ -71,6 +71,13 @@ pub struct LedgerRow {
     pub expired: u64,
 }
 
+impl LedgerRow {
+    /// received = stored + dead-lettered + deduplicated + dropped.
+    pub fn is_balanced(&self) -> bool {
+        self.received == self.stored + self.dead_lettered + self.deduplicated + self.dropped
+    }
+}
+
 fn as_text<S: serde::Serializer>(value: &Incarnation, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }

@@ -20,9 +20,6 @@ pub struct Args {
     /// Where to end, not included
     #[arg(long, default_value = "now", allow_hyphen_values = true)]
     pub to: String,
-    /// Replace the records of the time by what the rules make of them now
-    #[arg(long)]
-    pub replace: bool,
     /// text for people, json for programs
     #[arg(long, short, default_value = "text")]
     pub output: Output,
@@ -40,7 +37,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn replay(args: &Args) -> anyhow::Result<()> {
     let connection = args.connection.api()?;
-    let body = json!({"from": args.from, "to": args.to, "replace": args.replace});
+    let body = json!({"from": args.from, "to": args.to});
     let answer: Value = connection.json(connection.request(Method::POST, "/api/v1/replay").json(&body)).await?;
     match args.output {
         Output::Json => print::json_lines([&answer])?,

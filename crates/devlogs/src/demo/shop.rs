@@ -38,8 +38,7 @@ impl App {
 
 const PAGES: [&str; 8] =
     ["/", "/search", "/product/{id}", "/product/{id}", "/product/{id}", "/cart", "/category/shoes", "/account"];
-const USERS: [&str; 10] =
-    ["amara", "bjorn", "chen", "dilnoza", "elif", "farid", "grace", "hiroshi", "imani", "jonas"];
+const USERS: [&str; 10] = ["amara", "bjorn", "chen", "dilnoza", "elif", "farid", "grace", "hiroshi", "imani", "jonas"];
 const PROVIDERS: [&str; 3] = ["stripe", "adyen", "paypal"];
 
 /// The state of the shop.
@@ -77,7 +76,8 @@ impl Shop {
         for _ in 0..visits {
             let offset = self.rng.i64(0..length.as_nanos() as i64);
             let user = USERS[self.rng.usize(..USERS.len())];
-            self.visit(Visit { trace: self.rng.u128(1..), time: now - offset, user, lines });
+            let trace = self.rng.u128(1..);
+            self.visit(Visit { trace, time: now - offset, user, lines });
         }
         if self.rng.u32(..25) == 0 {
             self.housekeeping(now, lines);
@@ -134,7 +134,13 @@ impl Shop {
         } else {
             let ms = self.latency(85.0);
             let message = format!("user {user} signed in from {ip} in {ms:.0} ms");
-            self.line(visit, App::AuthApi, "info", message, json!({ "user": user, "client.ip": ip, "duration_ms": ms }));
+            self.line(
+                visit,
+                App::AuthApi,
+                "info",
+                message,
+                json!({ "user": user, "client.ip": ip, "duration_ms": ms }),
+            );
             let message = format!("issued session token ttl=3600 scopes=shop,account for {user}");
             self.line(visit, App::AuthApi, "debug", message, json!({ "user": user }));
             self.request(visit, "POST", "/login", 200, ms + 6.0);

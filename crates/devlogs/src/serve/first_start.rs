@@ -15,10 +15,7 @@ use serde_json::json;
 /// The metadata or the file can't be written.
 pub async fn secrets(metadata: &Metadata, data_dir: &Path, print: bool) -> anyhow::Result<Option<PathBuf>> {
     let path = data_dir.join("secrets.json");
-    let made = metadata
-        .bootstrap_with(|secrets| write(&path, secrets))
-        .await
-        .context("can't make the first keys")?;
+    let made = metadata.bootstrap_with(|secrets| write(&path, secrets)).await.context("can't make the first keys")?;
     if made.is_some() && print {
         show(&path)?;
     }

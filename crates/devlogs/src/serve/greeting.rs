@@ -29,6 +29,8 @@ pub fn say(addresses: &Addresses, secrets_file: Option<&Path>, dev: bool) -> any
     if let Some(file) = secrets_file {
         anstream::eprintln!("  Keys        {}  (this file is the only copy)", file.display());
     }
-    anstream::eprintln!("\n  Try it:\n  curl {collector}/v1/ingest{key} -d '{{\"service\":\"hello\",\"level\":\"info\",\"message\":\"it works\"}}'\n");
+    anstream::eprintln!(
+        "\n  Try it:\n  curl {collector}/v1/ingest{key} -d '{{\"service\":\"hello\",\"level\":\"info\",\"message\":\"it works\"}}'\n"
+    );
     Ok(())
 }

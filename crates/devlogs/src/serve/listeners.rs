@@ -1,5 +1,6 @@
 //! The ports and what answers on them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use server::ServerState;
 use server::auth::Auth;
 use server::collect::{Collector, CollectorConfig, StoreKeys};
 use server::edge::{self, EdgeConfig};
-use server::ops::{self, Health, QueueCheck};
+use server::ops::{self, Health, MetadataCheck, QueueCheck, StoreCheck};
 use server::query::{ApiState, api_router};
 use server::tail::TailHub;
 use store::QueryLimits;
@@ -82,11 +83,16 @@ impl Listeners {
         dev: bool,
         transforms: Arc<Transforms>,
     ) -> anyhow::Result<Serving> {
+        let Addresses { collector, grpc, api, ops } = self.addresses()?;
+        let addresses = BTreeMap::from([("collector", collector), ("grpc", grpc), ("api", api), ("ops", ops)]);
         let metadata = Arc::new(parts.metadata.clone());
         let auth = if dev { Auth::Open } else { Auth::Required { keys: metadata.clone(), sessions: Some(metadata) } };
-        let health = Arc::new(Health::new(vec![Box::new(QueueCheck(parts.queue.clone()))]));
-        let state =
-            ServerState { auth: Arc::new(auth), metrics: parts.server_metrics.clone(), health: health.clone() };
+        let health = Arc::new(Health::new(vec![
+            Box::new(QueueCheck(parts.queue.clone())),
+            Box::new(StoreCheck(parts.store.clone())),
+            Box::new(MetadataCheck(parts.metadata.clone())),
+        ]));
+        let state = ServerState { auth: Arc::new(auth), metrics: parts.server_metrics.clone(), health: health.clone() };
         let limits = settings.collector.limits();
         let collector = Collector::new(
             state.clone(),
@@ -105,6 +111,8 @@ impl Listeners {
             metadata: parts.metadata.clone(),
             gate: parts.gate.clone(),
             tail: Arc::new(TailHub::new(parts.queue.clone(), transforms, limits)),
+            maintenance: Arc::new(parts.maintenance(settings)),
+            addresses: Arc::new(addresses),
             limits: QueryLimits {
                 time: settings.api.query_time_max.0,
                 memory_bytes: settings.api.query_memory_max.bytes(),

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use metadata::{Metadata, NewKey, Scope};
 use pipeline::Processor;
-use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

@@ -5,16 +5,22 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use metadata::Metadata;
+use pipeline::verify::Subject;
 use prometheus_client::registry::Registry;
 use queue::Queue;
 use queue::embedded::{EmbeddedConfig, EmbeddedQueue};
 use store::Store;
 use store_embedded::{EmbeddedStore, EmbeddedStoreConfig};
+use transform::Transforms;
 
 use crate::config::Settings;
+use crate::maintenance::Node;
 
 /// A message holds a request's records as OTLP, which can be larger than the JSON that they came in.
 const MESSAGE_PER_BODY: usize = 2;
+
+/// Writes go on while a flush runs.
+const MEMORY_PER_FLUSH: usize = 2;
 
 /// Everything durable, open.
 pub struct Parts {
@@ -40,7 +46,8 @@ impl Parts {
         let queue_metrics = queue::metrics::Metrics::default();
         queue_metrics.register(&mut registry);
         let queue = EmbeddedQueue::open(queue_config(settings), queue_metrics).with_context(place)?;
-        let store = EmbeddedStore::open(store_config(settings), &mut registry).with_context(place)?;
+        let store = EmbeddedStore::open(store_config(settings)).await.with_context(place)?;
+        store.engine().metrics().register(&mut registry);
         let metadata = Metadata::open(&metadata_location(settings)).await.with_context(place)?;
         Ok(Self {
             queue: Arc::new(queue),
@@ -50,6 +57,17 @@ impl Parts {
             server_metrics: Arc::new(server::metrics::Metrics::register(&mut registry)),
             gate: Arc::new(server::query::Gate::register(&mut registry, settings.api.queries_max)),
             registry: Arc::new(registry),
+        })
+    }
+
+    /// Verification and replay of what is open.
+    pub fn maintenance(&self, settings: &Settings) -> Node {
+        Node(Subject {
+            queue: self.queue.clone(),
+            store: self.store.clone(),
+            metadata: self.metadata.clone(),
+            transforms: Arc::new(Transforms::default()),
+            limits: settings.collector.limits(),
         })
     }
 
@@ -95,12 +113,12 @@ fn queue_config(settings: &Settings) -> EmbeddedConfig {
 fn store_config(settings: &Settings) -> EmbeddedStoreConfig {
     let store = &settings.store.embedded;
     EmbeddedStoreConfig {
-        dir: store_dir(&settings.data_dir),
         flush_bytes: store.flush_size.bytes(),
+        memory_bytes: store.flush_size.bytes().saturating_mul(MEMORY_PER_FLUSH),
         flush_age: store.flush_age.0,
         cache_bytes: store.cache_size.bytes(),
         retention_age: store.retention_age.map(|age| age.0),
         retention_bytes: store.retention_size.map(|size| size.0),
-        ..EmbeddedStoreConfig::default()
+        ..EmbeddedStoreConfig::new(store_dir(&settings.data_dir))
     }
 }

@@ -54,7 +54,9 @@ mod tests {
     #[test]
     fn a_collector_alone_is_refused() {
         assert_eq!(check(&ALL, false, &Settings::default()), Ok(()));
-        assert!(check(&[Role::Collector], false, &Settings::default()).is_err_and(|refused| refused.0.contains("--roles")));
+        assert!(
+            check(&[Role::Collector], false, &Settings::default()).is_err_and(|refused| refused.0.contains("--roles"))
+        );
     }
 
     #[test]

@@ -84,13 +84,20 @@ async fn sigkill_at_each_named_step_loses_and_doubles_nothing() {
                 // It died before it was ready.
                 None => true,
             };
-            if died { reached.insert(step) } else { missed.insert(step) };
+            if died {
+                reached.insert(step)
+            } else {
+                missed.insert(step)
+            };
         }
     }
     let never: Vec<_> = missed.difference(&reached).collect();
     assert!(never.is_empty(), "steps that were never reached: {never:?}");
     let (records, repeated) = run.prove().await;
-    eprintln!("{} named steps: {records} records acknowledged, {repeated} requests repeated, 0 lost, 0 doubled", reached.len());
+    eprintln!(
+        "{} named steps: {records} records acknowledged, {repeated} requests repeated, 0 lost, 0 doubled",
+        reached.len()
+    );
 }
 
 /// Waits for the process to abort at its step; kills it when it does not come there.
@@ -182,7 +189,11 @@ async fn send(
         next = numbers.end;
         let body: String = numbers
             .clone()
-            .map(|number| json!({ "n": number, "service": "crash", "msg": format!("record {number} {}", "x".repeat(200)) }).to_string() + "\n")
+            .map(|number| {
+                json!({ "n": number, "service": "crash", "msg": format!("record {number} {}", "x".repeat(200)) })
+                    .to_string()
+                    + "\n"
+            })
             .collect();
         let since = Instant::now();
         loop {
@@ -222,8 +233,7 @@ async fn send(
 async fn wait_for_count(server: &Server, expected: usize) {
     let since = Instant::now();
     loop {
-        let (status, body) =
-            server.get("/api/v1/aggregate?from=0&metrics=count&q=service:crash").await;
+        let (status, body) = server.get("/api/v1/aggregate?from=0&metrics=count&q=service:crash").await;
         assert_eq!(status, 200, "{body}");
         let count = body["rows"][0]["metrics"]["count"].as_u64().unwrap_or(0);
         if count >= expected as u64 {
@@ -248,7 +258,7 @@ async fn export(server: &Server) -> BTreeMap<u64, u32> {
         // What the last run had not made durable in the store is read from the queue again.
         let (_, status) = server.get("/api/v1/status").await;
         let waiting = status["queue"]["partitions"].as_array().is_some_and(|partitions| {
-            partitions.iter().any(|partition| partition["lag_messages"].as_u64() != Some(0))
+            partitions.iter().any(|partition| partition["waiting_messages"].as_u64() != Some(0))
         });
         if !waiting {
             return counted;

@@ -7,8 +7,7 @@ use crate::harness::{Options, PATIENCE, Server, folder};
 #[tokio::test(flavor = "multi_thread")]
 async fn three_applications_log_and_the_last_hour_is_filled() {
     let dir = folder();
-    let server =
-        Server::start(Options { dir: dir.path(), arguments: &["--dev", "--demo"], environment: &[] }).await;
+    let server = Server::start(Options { dir: dir.path(), arguments: &["--dev", "--demo"], environment: &[] }).await;
     let since = Instant::now();
     loop {
         let (status, body) = server.get("/api/v1/aggregate?group_by=service&metrics=count").await;

@@ -73,7 +73,11 @@ async fn a_read_only_directory_is_refused_with_the_reason() {
     let dir = folder();
     // Root writes anywhere: only a read-only mount stops it.
     let bound = |arguments: &[&str]| {
-        std::process::Command::new("mount").args(arguments).arg(dir.path()).status().is_ok_and(|status| status.success())
+        std::process::Command::new("mount")
+            .args(arguments)
+            .arg(dir.path())
+            .status()
+            .is_ok_and(|status| status.success())
     };
     let mounted = bound(&["-t", "tmpfs", "-o", "ro,size=1m", "tmpfs"]);
     if !mounted {
@@ -95,8 +99,7 @@ async fn a_read_only_directory_is_refused_with_the_reason() {
 async fn a_torn_tail_of_the_queue_is_cut_and_damage_before_it_is_reported() {
     let dir = folder();
     // Nothing is flushed, so that all records are in the queue only.
-    let environment =
-        [("DEVLOGS_STORE__EMBEDDED__FLUSH_AGE", "1h"), ("DEVLOGS_QUEUE__EMBEDDED__PARTITIONS", "1")];
+    let environment = [("DEVLOGS_STORE__EMBEDDED__FLUSH_AGE", "1h"), ("DEVLOGS_QUEUE__EMBEDDED__PARTITIONS", "1")];
     let start = || Server::start(Options { dir: dir.path(), arguments: &["--dev"], environment: &environment });
     let server = start().await;
     for n in 0..20 {

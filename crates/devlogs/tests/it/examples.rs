@@ -37,7 +37,8 @@ async fn python_with_opentelemetry() {
     server.visit("GET", "/invoices/1", 200).await;
     server.visit("GET", "/invoices/0", 500).await;
     server.visit("GET", "/nowhere", 404).await;
-    let found = server.found("service:billing level:error http.status_code:500 exception.type:ZeroDivisionError", 1).await;
+    let found =
+        server.found("service:billing level:error http.status_code:500 exception.type:ZeroDivisionError", 1).await;
     assert_eq!(found[0]["message"], "invoice 0 has no lines");
     server.found("service:billing rendered invoice:1 resource.service.version:\"1.0.0\"", 1).await;
     server.found("service:billing level:warn \"no page\"", 1).await;

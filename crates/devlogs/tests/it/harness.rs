@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -124,12 +124,8 @@ impl Server {
 
     /// Records that match in all of time, newest first.
     pub(crate) async fn search(&self, query: &str) -> Vec<Value> {
-        let request = self.http.get(format!("{}/api/v1/search", self.api)).query(&[
-            ("q", query),
-            ("from", "1970-01-01T00:00:00Z"),
-            ("to", "2262-01-01T00:00:00Z"),
-            ("limit", "10000"),
-        ]);
+        let search = json!({ "q": query, "from": 0, "to": "2262-01-01T00:00:00Z", "limit": 10_000 });
+        let request = self.http.post(format!("{}/api/v1/search", self.api)).json(&search);
         let (status, body) = answer(request).await;
         assert_eq!(status, 200, "{body}");
         body["records"].as_array().cloned().unwrap_or_default()

@@ -45,7 +45,8 @@ async fn a_line_is_found_whole_by_every_way_of_reading() {
     assert_eq!(counts, [json!(0), json!(1)], "{histogram}");
     assert_eq!(histogram["buckets"][1]["groups"]["error"], 1);
 
-    let (_, rows) = server.get(&format!("/api/v1/aggregate?{all}&group_by=service&metrics=count,p95(duration_ms)")).await;
+    let (_, rows) =
+        server.get(&format!("/api/v1/aggregate?{all}&group_by=service&metrics=count,p95(duration_ms)")).await;
     assert_eq!(rows["rows"][0]["group"]["service"], "shop-web", "{rows}");
     assert_eq!(rows["rows"][0]["metrics"], json!({ "count": 1, "p95(duration_ms)": 12.5 }));
 
@@ -204,7 +205,8 @@ where
     S: StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin,
 {
     loop {
-        let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("open").expect("whole");
+        let message =
+            tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("open").expect("whole");
         if let Message::Text(text) = message {
             return serde_json::from_str(&text).expect("JSON");
         }
@@ -223,10 +225,10 @@ async fn without_dev_every_door_asks_for_a_key_and_a_key_opens_its_own_only() {
 
     assert_eq!(server.ingest(LINE).await.0, 401);
     assert_eq!(server.get("/api/v1/search").await.0, 401);
-    let ingest = |key: String| {
-        answer(server.http.post(format!("{}/v1/ingest", server.collector)).bearer_auth(key).body(LINE))
-    };
-    let search = |key: String| answer(server.http.get(format!("{}/api/v1/search?from=0", server.api)).header("x-api-key", key));
+    let ingest =
+        |key: String| answer(server.http.post(format!("{}/v1/ingest", server.collector)).bearer_auth(key).body(LINE));
+    let search =
+        |key: String| answer(server.http.get(format!("{}/api/v1/search?from=0", server.api)).header("x-api-key", key));
     assert_eq!(ingest(key("query_key")).await.0, 403);
     assert_eq!(ingest("dl_wrong".to_owned()).await.0, 401);
     assert_eq!(ingest(key("ingest_key")).await.0, 200);
@@ -244,7 +246,8 @@ async fn without_dev_every_door_asks_for_a_key_and_a_key_opens_its_own_only() {
     };
     let (status, body) = post("/api/v1/projects", json!({ "name": "other" })).await;
     assert!(status == 200 || status == 201, "{status} {body}");
-    let (status, made) = post("/api/v1/keys", json!({ "name": "reader", "project": "other", "scopes": ["query"] })).await;
+    let (status, made) =
+        post("/api/v1/keys", json!({ "name": "reader", "project": "other", "scopes": ["query"] })).await;
     assert!(status == 200 || status == 201, "{status} {made}");
     let other = made["key"].as_str().expect("shown once").to_owned();
     assert_eq!(search(other.clone()).await.1["records"], json!([]));

@@ -1,6 +1,6 @@
 //! A store and a keeper of dead letters that fail when they are told to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -130,6 +130,14 @@ impl Store for FaultyStore {
 
     async fn sql(&self, project: Arc<str>, sql: &str, limits: QueryLimits) -> Result<SqlAnswer, StoreError> {
         self.inner.sql(project, sql, limits).await
+    }
+
+    async fn count_by_origin(&self, project: &str, origins: &HashSet<u128>) -> Result<HashMap<u128, u64>, StoreError> {
+        self.inner.count_by_origin(project, origins).await
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.check().await
     }
 
     async fn ledger(&self) -> Result<Vec<LedgerRow>, StoreError> {

@@ -415,6 +415,10 @@ impl Queue for EmbeddedQueue {
         Ok(self.log(partition)?.state())
     }
 
+    async fn check(&self) -> Result<Vec<String>, QueueError> {
+        Ok(self.verify().await?.damages.iter().map(ToString::to_string).collect())
+    }
+
     async fn close(&self) -> Result<(), QueueError> {
         self.seal.store(true, Ordering::Release);
         let running = self.stop();

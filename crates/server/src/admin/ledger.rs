@@ -1,4 +1,4 @@
-//! The ledger: received = stored + dead-lettered + deduplicated + dropped + waiting.
+//! The ledger: received = stored + dead-lettered + deduplicated + dropped, once a message is processed.
 
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use crate::query::gate::store_error;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LedgerAnswer {
+    /// Whether every row adds up: received = stored + dead-lettered + deduplicated + dropped.
+    pub balanced: bool,
     /// Sums for each project and partition of each queue that ever was.
     #[schema(value_type = Vec<LedgerRowDoc>)]
     pub ledger: Vec<LedgerRow>,
@@ -37,6 +39,8 @@ pub struct LedgerRowDoc {
     pub deduplicated: u64,
     /// By a rule of the operator.
     pub dropped: u64,
+    /// Stored rows that retention removed since; in rows of their own with partition 0.
+    pub expired: u64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,7 +68,8 @@ pub(crate) async fn ledger(State(state): State<ApiState>, operator: Operator) ->
     if let Some(project) = &operator.project {
         ledger.retain(|row| row.project == *project);
     }
-    Ok(Json(LedgerAnswer { ledger, partitions: partitions(&state).await? }))
+    let balanced = ledger.iter().all(LedgerRow::is_balanced);
+    Ok(Json(LedgerAnswer { balanced, ledger, partitions: partitions(&state).await? }))
 }
 
 pub(super) async fn partitions(state: &ApiState) -> Result<Vec<PartitionBody>, ApiError> {

@@ -5,6 +5,7 @@
 pub mod dead_letters;
 pub mod keys;
 pub mod ledger;
+pub mod maintenance;
 pub mod projects;
 pub mod status;
 

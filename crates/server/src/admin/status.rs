@@ -25,6 +25,9 @@ pub struct StatusAnswer {
     /// Each check by name, `ok` or what is wrong.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     pub checks: serde_json::Map<String, serde_json::Value>,
+    /// Where the node listens: `collector`, `grpc`, `api`, `ops`.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub addresses: std::sync::Arc<std::collections::BTreeMap<&'static str, String>>,
     pub store: StoreBody,
     pub queue: QueueBody,
     /// Of all projects.
@@ -65,6 +68,7 @@ pub(crate) async fn status(State(state): State<ApiState>, _: Operator) -> Result
         uptime_seconds: state.server.health.uptime().as_secs(),
         ready,
         checks,
+        addresses: state.addresses.clone(),
         store: StoreBody {
             backend: store.backend,
             rows: store.rows,

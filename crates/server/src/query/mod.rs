@@ -21,6 +21,7 @@ pub mod search;
 pub mod shapes;
 pub mod sql;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
@@ -31,6 +32,7 @@ use store::{QueryLimits, Store};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::admin::maintenance::Maintenance;
 use crate::error::{ApiError, Code};
 use crate::tail::{TailHub, socket};
 use crate::{ServerState, admin, openapi, session};
@@ -50,6 +52,9 @@ pub struct ApiState {
     pub metadata: Metadata,
     pub gate: Arc<Gate>,
     pub tail: Arc<TailHub>,
+    pub maintenance: Arc<dyn Maintenance>,
+    /// Where this node listens, by role, for the pages that show how to send.
+    pub addresses: Arc<BTreeMap<&'static str, String>>,
     pub limits: QueryLimits,
     /// Whether browsers reach the API over TLS: cookies are then marked so.
     pub secure_cookies: bool,
@@ -87,6 +92,8 @@ pub(crate) fn api_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(admin::dead_letters::retry))
         .routes(routes!(admin::ledger::ledger))
         .routes(routes!(admin::status::status))
+        .routes(routes!(admin::maintenance::verify))
+        .routes(routes!(admin::maintenance::replay))
 }
 
 async fn method_not_allowed() -> ApiError {

@@ -20,6 +20,7 @@ use tower::ServiceExt as _;
 use transform::Transforms;
 
 use crate::ServerState;
+use crate::admin::maintenance::{Maintenance, ReplayAnswer, VerifyAnswer};
 use crate::auth::Auth;
 use crate::metrics::Metrics;
 use crate::ops::Health;
@@ -87,6 +88,8 @@ impl Bench {
             queue,
             metadata,
             gate: Arc::new(Gate::register(&mut Registry::default(), 2)),
+            maintenance: Arc::new(Unmaintained),
+            addresses: Arc::default(),
             limits: QueryLimits::default(),
             secure_cookies: false,
         };
@@ -162,5 +165,20 @@ pub(crate) fn record(project: &str, index: u32, timestamp: i64) -> Record<'stati
             (Cow::Owned(format!("only.{project}")), Value::Bool(true)),
         ],
         ..Record::default()
+    }
+}
+
+/// A node whose maintenance always fails: it is tested end to end with the processor.
+#[derive(Debug)]
+struct Unmaintained;
+
+#[async_trait::async_trait]
+impl Maintenance for Unmaintained {
+    async fn verify(&self) -> Result<VerifyAnswer, String> {
+        Err("this node has no processor".to_owned())
+    }
+
+    async fn replay(&self, _: std::ops::Range<i64>) -> Result<ReplayAnswer, String> {
+        Err("this node has no processor".to_owned())
     }
 }
