@@ -13,7 +13,7 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
         let is_rust = name.ends_with(".rs");
         let is_test =
             name.contains("/tests/") || name.contains("tests.rs") || name.contains(".test.") || name.contains("/e2e/");
-        let is_generated = name.contains("/generated/") || name.ends_with("schema.d.ts");
+        let is_generated = name.contains("/generated/");
         if is_test || is_generated {
             continue;
         }

@@ -1,6 +1,6 @@
 //! The project's own chores: `xtask generate` writes what is generated, `xtask check` holds the tree to its rules.
 //!
-//! - [`generated`]: the OpenAPI document, the dashboard's types, the configuration and command references;
+//! - [`generated`]: the OpenAPI document, the configuration and command references;
 //! - [`lengths`]: how long a file may be;
 //! - [`log_texts`]: how log messages are written;
 //! - [`licences`]: which licences dependencies may have.

@@ -18,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 #[tokio::main]
+#[expect(clippy::disallowed_methods, reason = "the application has no other configuration than its port")]
 async fn main() -> anyhow::Result<()> {
     let exporter = LogExporter::builder().with_tonic().build()?;
     let provider = SdkLoggerProvider::builder()

@@ -87,12 +87,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         tokio::join!(
             async {
                 if let Some(out) = out {
-                    out.await
+                    out.await;
                 }
             },
             async {
                 if let Some(err) = err {
-                    err.await
+                    err.await;
                 }
             }
         );

@@ -148,7 +148,7 @@ fn show(text: &str, printer: Printer, seen: &mut Seen, query: &str) -> anyhow::R
             }
         }
         Event::Dropped { count } => {
-            anstream::eprintln!("{count} records left out: they came faster than they were read")
+            anstream::eprintln!("{count} records left out: they came faster than they were read");
         }
         Event::Error(problem) => return Err(http::explain(problem.into(), query)),
         Event::Ready | Event::Unknown => {}

@@ -49,13 +49,15 @@ impl Parts {
         let store = EmbeddedStore::open(store_config(settings)).await.with_context(place)?;
         store.engine().metrics().register(&mut registry);
         let metadata = Metadata::open(&metadata_location(settings)).await.with_context(place)?;
+        let pipeline_metrics = pipeline::Metrics::register(&mut registry);
+        let ours = registry.sub_registry_with_prefix("devlogs");
         Ok(Self {
             queue: Arc::new(queue),
             store: Arc::new(store),
             metadata,
-            pipeline_metrics: pipeline::Metrics::register(&mut registry),
-            server_metrics: Arc::new(server::metrics::Metrics::register(&mut registry)),
-            gate: Arc::new(server::query::Gate::register(&mut registry, settings.api.queries_max)),
+            pipeline_metrics,
+            server_metrics: Arc::new(server::metrics::Metrics::register(ours)),
+            gate: Arc::new(server::query::Gate::register(ours, settings.api.queries_max)),
             registry: Arc::new(registry),
         })
     }

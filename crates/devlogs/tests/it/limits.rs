@@ -23,6 +23,25 @@ async fn an_idle_server_is_small() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn operations_have_health_and_metrics() {
+    let dir = folder();
+    let server = Server::start(Options::dev(dir.path())).await;
+    server.ingest("{\"msg\":\"hello\"}").await;
+    server.search_until("hello", 1).await;
+    for base in [&server.ops, &server.api, &server.collector] {
+        for path in ["/healthz", "/readyz"] {
+            let answer = server.http.get(format!("{base}{path}")).send().await.expect("an answer");
+            assert_eq!(answer.status(), 200, "{base}{path}");
+        }
+    }
+    let answer = server.http.get(format!("{}/metrics", server.ops)).send().await.expect("an answer");
+    let text = answer.text().await.expect("text");
+    for name in ["devlogs_queue_appends_total", "devlogs_processor_records_total", "devlogs_queries_running"] {
+        assert!(text.contains(name), "{name} in {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_terminated_server_stops_soon_with_nothing_lost() {
     let dir = folder();
     let server = Server::start(Options::dev(dir.path())).await;

@@ -125,7 +125,7 @@ async fn opentelemetry_over_http_and_grpc_is_the_same_record() {
     assert_eq!(http.status(), 200);
     let found = server.search_until("service:node level:warn resource.region:north free:7 disk", 2).await;
     for record in &found {
-        assert_eq!(record["timestamp"], "2026-09-21T13:33:20.000000001Z");
+        assert_eq!(record["timestamp"], "2026-09-21T14:13:20.000000001Z");
         assert_eq!(record["trace_id"], "01".repeat(16));
         assert_eq!(record["attributes"], json!({ "free": 7 }));
         assert_eq!(record["resource"], json!({ "region": "north" }));

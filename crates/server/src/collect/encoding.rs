@@ -110,9 +110,14 @@ fn decode_snappy_block(sent: &[u8], bytes_max: usize, share: &mut Share) -> Resu
 }
 
 fn drain(mut decoder: impl Read, bytes_max: usize, share: &mut Share) -> Result<Bytes, ApiError> {
-    let mut decoded = Vec::new();
+    let mut decoded: Vec<u8> = Vec::new();
     loop {
         let filled = decoded.len();
+        if decoded.capacity() < filled + CHUNK_BYTES {
+            // Doubles, but never beyond what may come: a bomb must not cost more than the limit.
+            let wanted = (decoded.capacity() * 2).min(bytes_max).max(filled) + CHUNK_BYTES;
+            decoded.reserve_exact(wanted - filled);
+        }
         decoded.resize(filled + CHUNK_BYTES, 0);
         let read = loop {
             match decoder.read(&mut decoded[filled..]) {

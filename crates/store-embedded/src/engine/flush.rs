@@ -31,6 +31,9 @@ struct Cut {
     positions: Vec<(Lane, u64)>,
     ledger: Vec<(Lane, Sums)>,
     fresh: Vec<SeenKey>,
+    /// Every key at the moment of the cut, when there are so many key files that one takes their place. A key that
+    /// comes later must not be in it: after a crash its request would be taken for a repeat, and its records be lost.
+    all_keys: Option<Vec<SeenKey>>,
     dirty_since: Option<i64>,
 }
 
@@ -62,6 +65,7 @@ impl Engine {
     pub fn flush(&self) -> Result<(), StoreError> {
         let _one = self.flushing.lock();
         let start = Instant::now();
+        let many_files = self.manifest.lock().key_files.len() >= FILES_MAX;
         let mut cut = {
             let mut state = self.state.lock();
             if state.dirty_since.is_none() {
@@ -72,6 +76,7 @@ impl Engine {
                 projects: state.begin_flush(),
                 positions: state.positions.iter().map(|(lane, at)| (*lane, at.0)).collect(),
                 ledger: state.ledger.iter().map(|((lane, _), sums)| (*lane, sums.clone())).collect(),
+                all_keys: many_files.then(|| state.keys.all(now())),
                 fresh: std::mem::take(&mut state.keys.fresh),
             }
         };
@@ -113,12 +118,12 @@ impl Engine {
                     manifest.segments.extend(segments.iter().cloned());
                     manifest.positions = std::mem::take(&mut cut.positions);
                     manifest.ledger = std::mem::take(&mut cut.ledger);
-                    let keep_old = keys.as_ref().is_none_or(|(_, all)| !all);
+                    let keep_old = keys.is_none() || cut.all_keys.is_none();
                     let live = |file: &KeyFile| keep_old && now().saturating_sub(file.newest) < LIFETIME;
                     let (live, old) = std::mem::take(&mut manifest.key_files).into_iter().partition(live);
                     old_files = old;
                     manifest.key_files = live;
-                    manifest.key_files.extend(keys.as_ref().map(|(file, _)| file.clone()));
+                    manifest.key_files.extend(keys.clone());
                 },
                 |state| {
                     state.end_flush();
@@ -180,14 +185,13 @@ impl Engine {
         }
     }
 
-    /// Writes the keys that came since the last flush, or all of them when there are many files; says which.
-    fn write_keys(&self, cut: &Cut) -> io::Result<Option<(KeyFile, bool)>> {
+    /// Writes the keys that came since the last flush, or all of them when there are many files.
+    fn write_keys(&self, cut: &Cut) -> io::Result<Option<KeyFile>> {
         if cut.fresh.is_empty() {
             return Ok(None);
         }
-        let all = self.manifest.lock().key_files.len() >= FILES_MAX;
-        let keys = if all { self.state.lock().keys.all(now()) } else { cut.fresh.clone() };
-        Ok(Some((KeyFile::write(&self.config.dir, self.new_id(), &keys)?, all)))
+        let keys = cut.all_keys.as_ref().unwrap_or(&cut.fresh);
+        KeyFile::write(&self.config.dir, self.new_id(), keys).map(Some)
     }
 }
 

@@ -75,6 +75,9 @@ fn near_end(times: (i64, i64), order: Order) -> i128 {
 type Hit = (SortKey, usize, u32);
 
 pub(super) fn search(control: &Control, snapshot: &Snapshot, search: &Search) -> Result<Page, StoreError> {
+    if search.limit == 0 {
+        return Ok(Page::default());
+    }
     let plan = Plan::new(&search.scan)?;
     let range = after_range(&plan.range, search);
     let mut ahead: BinaryHeap<Place> = snapshot
@@ -92,7 +95,7 @@ pub(super) fn search(control: &Control, snapshot: &Snapshot, search: &Search) ->
     let mut hits: Vec<Hit> = Vec::new();
     let mut stats = Stats::default();
     let (mut matched, mut wave) = (0, 1);
-    while search.limit > 0 {
+    loop {
         let first = units.len();
         while units.len() < first + wave {
             let Some(next) = ahead.peek() else { break };

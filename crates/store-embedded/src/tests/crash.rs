@@ -15,6 +15,7 @@ const ROWS: u64 = 50;
 
 /// Not a test of its own: what the child process does until it dies.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how a test talks to its child process")]
 fn child() {
     let (Ok(dir), Ok(base)) = (std::env::var(DIR), std::env::var(BASE)) else { return };
     let base: i64 = base.parse().expect("a number");

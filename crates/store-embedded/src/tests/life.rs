@@ -6,7 +6,7 @@ use arrow::array::Array;
 use model::TraceId;
 use model::position::Position;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
-use store::{StoreError, WriteError};
+use store::{SeenKey, StoreError, WriteError};
 
 use super::{INCARNATION, LANE, SECOND, all, batch, halt, now, open, quiet, record, records, sorted};
 use crate::columns::{self, FIXED};
@@ -198,4 +198,30 @@ fn blocks_are_found_read_in_part_and_merged() {
     let none = segment.read(2, &[], None).expect("readable").batch;
     assert_eq!((none.num_rows(), none.num_columns()), (meta.blocks[2].rows, 0));
     assert!(segment.read(99, &[0], None).is_err() && segment.read(0, &[9_999], None).is_err());
+}
+
+#[test]
+fn no_key_is_durable_before_its_records() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    for round in 0..3 {
+        let engine = open(dir.path());
+        let from = engine.progress(INCARNATION, LANE).written.0;
+        std::thread::scope(|scope| {
+            let flushes = scope.spawn(|| (0..40).for_each(|_| engine.flush().expect("flushed")));
+            let mut n = from;
+            while !flushes.is_finished() {
+                let mut batch = batch(n, n + 1, &records(n, 1, now()));
+                batch.keys = vec![SeenKey { project: "p".into(), key: n.into(), body: 1, received: now() }];
+                engine.write(&batch).expect("written");
+                n += 1;
+            }
+        });
+        // As after a crash: what is in memory is gone.
+        halt(engine);
+        let engine = open(dir.path());
+        let durable = engine.progress(INCARNATION, LANE).durable.0;
+        let known = (0..durable + 10_000).filter(|key| engine.seen_key("p", (*key).into()).is_some()).count() as u64;
+        assert_eq!(known, durable, "round {round}: keys that are known, and where the store stands");
+        halt(engine);
+    }
 }

@@ -141,6 +141,7 @@ fn session(limits: QueryLimits) -> Result<SessionState, StoreError> {
 }
 
 /// DataFusion's words for what went wrong, told apart by whose fault it is.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
 fn failed(error: DataFusionError) -> StoreError {
     match error.find_root() {
         DataFusionError::External(inner) => match inner.downcast_ref::<StoreError>() {
