@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use metadata::Metadata;
 use model::limits::Limits;
-use model::position::Partition;
+use model::position::{Partition, Position};
 use queue::Queue;
 use serde::Serialize;
 use store::{LedgerRow, Store};
@@ -58,8 +58,18 @@ impl Report {
     }
 }
 
-/// Records by project, then by origin.
-type Origins = BTreeMap<Arc<str>, HashMap<u128, u64>>;
+/// Records by project, then by origin, and the message that they came with.
+type Origins = BTreeMap<Arc<str>, HashMap<u128, Expected>>;
+
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    records: u64,
+    partition: Partition,
+    position: Position,
+}
+
+/// Messages of lost records that are named.
+const NAMED_MAX: usize = 10;
 
 /// Dead letters by project, then by origin.
 type Letters = BTreeMap<String, HashMap<u128, u64>>;
@@ -112,24 +122,33 @@ fn add_up(ledger: &[LedgerRow], report: &mut Report) {
 
 /// Holds what a project should have against what is there. `gone_max`: how many records may be missing.
 fn compare(
-    origins: &HashMap<u128, u64>,
+    origins: &HashMap<u128, Expected>,
     found: &HashMap<u128, u64>,
     letters: &HashMap<u128, u64>,
     gone_max: u64,
     report: &mut Report,
 ) {
     let mut missing = 0;
-    for (origin, records) in origins {
+    let mut places = Vec::new();
+    for (origin, Expected { records, partition, position }) in origins {
         let stored = found.get(origin).copied().unwrap_or(0);
         let dead = letters.get(origin).copied().unwrap_or(0);
         report.stored += stored.min(*records);
         report.dead_lettered += dead.min(records.saturating_sub(stored));
         report.doubled += stored.saturating_sub(*records);
-        missing += records.saturating_sub(stored + dead);
+        let absent = records.saturating_sub(stored + dead);
+        missing += absent;
+        if absent > 0 && places.len() < NAMED_MAX {
+            places
+                .push(format!("partition {partition}, position {position}: {absent} of {records} records are missing"));
+        }
     }
     let gone = missing.min(gone_max);
     report.gone += gone;
     report.lost += missing - gone;
+    if missing > gone {
+        report.problems.append(&mut places);
+    }
 }
 
 /// Counts what the processed messages of a partition should have become.
@@ -154,16 +173,18 @@ async fn expect(
         let prepared =
             tokio::task::spawn_blocking(move || prepare(&planned, from, &lane, &transforms, &Refusals::default()))
                 .await?;
-        for batch in &prepared.batch.batches {
-            let mut here: HashMap<u128, u64> = HashMap::new();
-            for id in &batch.ids {
-                *here.entry(id.origin).or_default() += 1;
+        for (batch, sources) in prepared.batch.batches.iter().zip(&prepared.sources) {
+            let mut here: HashMap<u128, Expected> = HashMap::new();
+            // A repeated request has the ids of the first and adds nothing.
+            let mut ids = HashSet::new();
+            for (id, position) in batch.ids.iter().zip(sources).filter(|(id, _)| ids.insert(**id)) {
+                let first = Expected { records: 0, partition, position: *position };
+                here.entry(id.origin).or_insert(first).records += 1;
             }
             let origins = expected.entry(batch.project.clone()).or_default();
-            for (origin, records) in here {
-                // A repeated request has the origin of the first and adds nothing.
-                if origins.insert(origin, records).is_none() {
-                    report.records += records;
+            for (origin, found) in here {
+                if origins.insert(origin, found).is_none() {
+                    report.records += found.records;
                 }
             }
         }

@@ -114,6 +114,9 @@ async fn died_by_itself(mut server: Server) -> bool {
 /// Clients that go on while servers come and go on one data directory.
 struct Run<'a> {
     dir: &'a Path,
+    /// Every server of the run listens here, outside the range of free ports: a client that comes too late must not
+    /// reach the server of another test.
+    address: String,
     acknowledged: Arc<Acknowledged>,
     collector: Arc<Mutex<Option<String>>>,
     stop: Arc<AtomicBool>,
@@ -128,11 +131,13 @@ impl<'a> Run<'a> {
         let clients = (0..CLIENTS)
             .map(|client| tokio::spawn(send(client, acknowledged.clone(), collector.clone(), stop.clone())))
             .collect();
-        Self { dir, acknowledged, collector, stop, clients }
+        let address = format!("127.0.0.1:{}", fixed_port());
+        Self { dir, address, acknowledged, collector, stop, clients }
     }
 
     async fn start(&mut self, crash_at: Option<&str>) -> Option<Server> {
         let mut environment = EAGER.to_vec();
+        environment.push(("DEVLOGS_COLLECTOR__LISTEN", &self.address));
         environment.extend(crash_at.map(|step| ("DEVLOGS_CRASH_AT", step)));
         let options = Options { dir: self.dir, arguments: &["--dev"], environment: &environment };
         let server = Server::try_start(options).await?;
@@ -176,6 +181,12 @@ impl<'a> Run<'a> {
         assert!(lost.is_empty(), "{} acknowledged records are lost: {:?}…", lost.len(), &lost[..lost.len().min(10)]);
         (expected.len(), self.acknowledged.repeated.load(Ordering::Relaxed))
     }
+}
+
+fn fixed_port() -> u16 {
+    std::iter::repeat_with(|| fastrand::u16(20_000..30_000))
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// Sends batches of one to forty records, each under its key until it is acknowledged.
