@@ -36,7 +36,7 @@ it('shows a new record at once, holds while paused, and goes on', async () => {
 it('follows a changed query', async () => {
   const word = needle();
   const { page, close } = await open(browser, '/');
-  await page.getByRole('button', { name: 'Live' }).click();
+  await page.getByRole('button', { name: 'Live', exact: true }).click();
   await page.getByTestId('tail-status').getByText('Live').waitFor();
   await page.keyboard.press('/');
   await page.keyboard.type(`${word} level:error`);

@@ -48,7 +48,7 @@ describe('pages', () => {
     await page.getByRole('table', { name: 'Queue partitions' }).waitFor();
     await page.getByText('adds up').waitFor();
     await page.getByRole('link', { name: 'Dead letters' }).click();
-    await page.getByRole('heading', { name: 'Dead letters' }).waitFor();
+    await page.getByRole('heading', { name: 'Dead letters', exact: true }).waitFor();
     await page
       .getByText('No dead letters')
       .or(page.getByRole('list', { name: 'Dead letters' }))
