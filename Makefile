@@ -25,7 +25,8 @@ web/node_modules/.built: web/node_modules/.package-lock.json $(shell find web/sr
 	touch $@
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
-	cd web && npm ci --no-audit --no-fund
+	# Not `npm ci`: it insists on optional packages of every platform, which not every registry has.
+	cd web && npm install --no-save --no-audit --no-fund
 	touch $@
 
 test: ## Every check and test; installs what they need
