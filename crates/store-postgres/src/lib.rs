@@ -1,0 +1,1 @@
+//! TimescaleDB and PostgreSQL behind the store seam.

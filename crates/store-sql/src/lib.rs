@@ -1,0 +1,1 @@
+//! One planner from the query tree to SQL, its dialects, and the guard of user-written SQL.
