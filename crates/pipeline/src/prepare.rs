@@ -271,14 +271,7 @@ impl Preparation<'_> {
         }
         batch.batches.push(Batch::new(project.clone()));
         self.prepared.sources.push(Vec::new());
-        batch.counts.push(Counts {
-            project: project.clone(),
-            received: 0,
-            stored: 0,
-            dead_lettered: 0,
-            deduplicated: 0,
-            dropped: 0,
-        });
+        batch.counts.push(Counts::new(project.clone()));
         batch.batches.len() - 1
     }
 

@@ -99,14 +99,7 @@ async fn missing(subject: &Subject, batch: &Batch) -> Result<Batch, ReadError> {
 async fn store(subject: &Subject, partition: Partition, records: Batch) -> Result<(), ReadError> {
     let incarnation = subject.queue.incarnation();
     let stored = records.len() as u64;
-    let counts = Counts {
-        project: records.project.clone(),
-        received: stored,
-        stored,
-        dead_lettered: 0,
-        deduplicated: 0,
-        dropped: 0,
-    };
+    let counts = Counts { received: stored, stored, ..Counts::new(records.project.clone()) };
     loop {
         let at = subject.store.progress(incarnation, partition).await?.written;
         let batch = WriteBatch {

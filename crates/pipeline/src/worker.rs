@@ -10,7 +10,7 @@ use model::crash::crash_point;
 use model::origin::origin_of_key;
 use model::position::{Partition, Position};
 use queue::{Delivery, IdempotencyKey, QueueError};
-use store::{StoreError, WriteBatch, WriteError};
+use store::{Counts, StoreError, WriteBatch, WriteError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -162,7 +162,7 @@ impl Worker {
                 next: oldest,
                 batches: Vec::new(),
                 keys: Vec::new(),
-                counts: Vec::new(),
+                counts: vec![Counts::of_lost(messages)],
             };
             match self.context.store.write(skipped).await {
                 Ok(()) => break,

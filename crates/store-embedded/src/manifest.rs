@@ -4,6 +4,9 @@
 //! the body u64, then the body as JSON. A change writes the whole manifest under the next version: to a temporary
 //! file, synced, renamed to a name that must not exist yet (so that of two writers one fails), directory synced. The
 //! highest version counts; a damaged one is an error, never passed over for an older one.
+//!
+//! Format 2 has `lost` in the ledger's sums. Format 1 is read, with 0 for it; what is written is always the newest, so
+//! that an older program refuses what it would forget.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -22,7 +25,8 @@ use crate::keys::KeyFile;
 use crate::segment::SegmentEntry;
 
 const MAGIC: &[u8; 8] = b"devlogsm";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+const FORMAT_OLDEST: u32 = 1;
 const TEMP: &str = "manifest.tmp";
 
 /// Everything that a restart must know.
@@ -67,11 +71,13 @@ pub(crate) struct Sums {
     pub(crate) dead_lettered: u64,
     pub(crate) deduplicated: u64,
     pub(crate) dropped: u64,
+    #[serde(default)]
+    pub(crate) lost: u64,
 }
 
 impl Sums {
     pub(crate) fn new(project: Arc<str>) -> Self {
-        Self { project, received: 0, stored: 0, dead_lettered: 0, deduplicated: 0, dropped: 0 }
+        Self { project, received: 0, stored: 0, dead_lettered: 0, deduplicated: 0, dropped: 0, lost: 0 }
     }
 
     pub(crate) fn add(&mut self, counts: &Counts) {
@@ -80,6 +86,7 @@ impl Sums {
         self.dead_lettered += counts.dead_lettered;
         self.deduplicated += counts.deduplicated;
         self.dropped += counts.dropped;
+        self.lost += counts.lost;
     }
 }
 
@@ -188,6 +195,41 @@ fn decode(mut bytes: &[u8]) -> Option<Manifest> {
     let format = bytes.try_get_u32_le().ok()?;
     let crc = bytes.try_get_u32_le().ok()?;
     let len = bytes.try_get_u64_le().ok()?;
-    let whole = format == FORMAT && bytes.len() as u64 == len && crc32c::crc32c(bytes) == crc;
+    let known = (FORMAT_OLDEST..=FORMAT).contains(&format);
+    let whole = known && bytes.len() as u64 == len && crc32c::crc32c(bytes) == crc;
     whole.then(|| serde_json::from_slice(bytes).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A manifest as programs before format 2 wrote it.
+    fn of_format_1(manifest: &Manifest) -> Vec<u8> {
+        let mut body = serde_json::to_value(manifest).expect("a body");
+        let sums = body["ledger"][0][1].as_object_mut().expect("sums");
+        sums.remove("lost").expect("format 2 has it");
+        let body = serde_json::to_vec(&body).expect("a body");
+        let mut out = MAGIC.to_vec();
+        out.put_u32_le(1);
+        out.put_u32_le(crc32c::crc32c(&body));
+        out.put_u64_le(body.len() as u64);
+        out.put_slice(&body);
+        out
+    }
+
+    #[test]
+    fn a_manifest_of_format_1_is_read_and_written_as_the_newest() {
+        let sums = Sums { received: 3, stored: 3, ..Sums::new("p".into()) };
+        let lane = Lane(Incarnation(1), Partition(0));
+        let manifest = Manifest { version: 7, ledger: vec![(lane, sums)], ..Manifest::default() };
+        let read = decode(&of_format_1(&manifest)).expect("format 1 reads");
+        assert_eq!(read, manifest);
+        let written = encode(&read).expect("it encodes");
+        assert_eq!(written[8..12], FORMAT.to_le_bytes());
+        assert_eq!(decode(&written), Some(manifest));
+        let mut newer = written;
+        newer[8..12].copy_from_slice(&(FORMAT + 1).to_le_bytes());
+        assert_eq!(decode(&newer), None, "of a newer program");
+    }
 }

@@ -92,22 +92,11 @@ impl Store for MemoryStore {
         }
         for counts in batch.counts {
             let key = (counts.project.clone(), batch.incarnation, batch.partition);
-            let sums = state.ledger.entry(key).or_insert_with(|| LedgerRow {
-                project: counts.project.clone(),
-                incarnation: batch.incarnation,
-                partition: batch.partition,
-                received: 0,
-                stored: 0,
-                dead_lettered: 0,
-                deduplicated: 0,
-                dropped: 0,
-                expired: 0,
-            });
-            sums.received += counts.received;
-            sums.stored += counts.stored;
-            sums.dead_lettered += counts.dead_lettered;
-            sums.deduplicated += counts.deduplicated;
-            sums.dropped += counts.dropped;
+            let sums = state
+                .ledger
+                .entry(key)
+                .or_insert_with(|| LedgerRow::new(counts.project.clone(), batch.incarnation, batch.partition));
+            sums.add(&counts);
         }
         Ok(())
     }

@@ -32,8 +32,8 @@ pub struct SeenKey {
 }
 
 /// What became of the records that a range received for a project:
-/// `received = stored + dead_lettered + deduplicated + dropped`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `received = stored + dead_lettered + deduplicated + dropped`; `lost` stands apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
     pub project: Arc<str>,
     pub received: u64,
@@ -42,6 +42,22 @@ pub struct Counts {
     pub deduplicated: u64,
     /// By a rule of the operator.
     pub dropped: u64,
+    /// Records that the queue held but can't give any more, so that they were never received: dropped unread, or passed
+    /// over by the operator's word because they are damaged. Nobody can tell their number or project: messages are
+    /// counted instead, and the project is empty.
+    pub lost: u64,
+}
+
+impl Counts {
+    /// Nothing yet.
+    pub fn new(project: Arc<str>) -> Self {
+        Self { project, ..Self::default() }
+    }
+
+    /// A range of messages that can't be read.
+    pub fn of_lost(messages: u64) -> Self {
+        Self { lost: messages, ..Self::default() }
+    }
 }
 
 /// How far a partition was stored.
@@ -66,12 +82,39 @@ pub struct LedgerRow {
     pub dead_lettered: u64,
     pub deduplicated: u64,
     pub dropped: u64,
+    /// As [`Counts::lost`]: in rows with an empty project.
+    pub lost: u64,
     /// Stored rows that retention removed since. A store that can't say from which partition they came gives them in a
     /// row of their own for each project, with incarnation 0 and partition 0.
     pub expired: u64,
 }
 
 impl LedgerRow {
+    /// Nothing yet.
+    pub fn new(project: Arc<str>, incarnation: Incarnation, partition: Partition) -> Self {
+        Self {
+            project,
+            incarnation,
+            partition,
+            received: 0,
+            stored: 0,
+            dead_lettered: 0,
+            deduplicated: 0,
+            dropped: 0,
+            lost: 0,
+            expired: 0,
+        }
+    }
+
+    pub fn add(&mut self, counts: &Counts) {
+        self.received += counts.received;
+        self.stored += counts.stored;
+        self.dead_lettered += counts.dead_lettered;
+        self.deduplicated += counts.deduplicated;
+        self.dropped += counts.dropped;
+        self.lost += counts.lost;
+    }
+
     /// received = stored + dead-lettered + deduplicated + dropped.
     pub fn is_balanced(&self) -> bool {
         self.received == self.stored + self.dead_lettered + self.deduplicated + self.dropped

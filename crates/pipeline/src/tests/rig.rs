@@ -192,14 +192,14 @@ impl Rig {
 
     /// The ledger over all partitions.
     pub(super) async fn sums(&self) -> Counts {
-        let mut sums =
-            Counts { project: "default".into(), received: 0, stored: 0, dead_lettered: 0, deduplicated: 0, dropped: 0 };
+        let mut sums = Counts::default();
         for row in self.store.ledger().await.unwrap() {
             sums.received += row.received;
             sums.stored += row.stored;
             sums.dead_lettered += row.dead_lettered;
             sums.deduplicated += row.deduplicated;
             sums.dropped += row.dropped;
+            sums.lost += row.lost;
         }
         sums
     }

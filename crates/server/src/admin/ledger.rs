@@ -39,6 +39,10 @@ pub struct LedgerRowDoc {
     pub deduplicated: u64,
     /// By a rule of the operator.
     pub dropped: u64,
+    /// Messages that the queue held but could not give any more: dropped unread, or passed over because they are
+    /// damaged. They were never received; their project is unknown, so their rows have an empty one and come with
+    /// `project=*` only.
+    pub lost: u64,
     /// Stored rows that retention removed since; in rows of their own with partition 0.
     pub expired: u64,
 }

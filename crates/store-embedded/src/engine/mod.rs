@@ -235,19 +235,12 @@ impl Engine {
             dead_lettered: sums.dead_lettered,
             deduplicated: sums.deduplicated,
             dropped: sums.dropped,
+            lost: sums.lost,
             expired: 0,
         });
-        let expired = expired.into_iter().map(|(project, expired)| LedgerRow {
-            project,
-            incarnation: Incarnation(0),
-            partition: Partition(0),
-            received: 0,
-            stored: 0,
-            dead_lettered: 0,
-            deduplicated: 0,
-            dropped: 0,
-            expired,
-        });
+        let expired = expired
+            .into_iter()
+            .map(|(project, expired)| LedgerRow { expired, ..LedgerRow::new(project, Incarnation(0), Partition(0)) });
         sums.chain(expired).collect()
     }
 

@@ -89,8 +89,7 @@ pub(crate) fn batch(from: u64, next: u64, records: &[Record<'_>]) -> WriteBatch 
     let mut rows = Batch::new("p".into());
     records.iter().for_each(|record| rows.push(record));
     let count = records.len() as u64;
-    let counts =
-        Counts { project: "p".into(), received: count, stored: count, dead_lettered: 0, deduplicated: 0, dropped: 0 };
+    let counts = Counts { received: count, stored: count, ..Counts::new("p".into()) };
     WriteBatch {
         incarnation: INCARNATION,
         partition: LANE,

@@ -12,7 +12,7 @@ use model::{Batch, Record, RecordId, Severity, Value};
 use super::generate::{self, Random, literal};
 use super::sorted_fields;
 use crate::read::{Aggregate, Histogram, Metric, MetricFn, QueryLimits, Scan, Search};
-use crate::write::{Counts, SeenKey, WriteBatch};
+use crate::write::{Counts, LedgerRow, SeenKey, WriteBatch};
 use crate::{Store, StoreError, WriteError};
 
 const SECOND: i64 = 1_000_000_000;
@@ -25,6 +25,7 @@ const START: i64 = 1_800_000_000 * SECOND;
 pub async fn run(store: &dyn Store) {
     positions_are_compare_and_set(store).await;
     keys_and_ledger_come_with_the_records(store).await;
+    lost_messages_stand_in_the_ledger(store).await;
     a_write_is_visible_at_once_and_after_a_flush(store).await;
     every_type_of_value_comes_back(store).await;
     ranges_include_their_start_and_exclude_their_end(store).await;
@@ -118,8 +119,7 @@ async fn keys_and_ledger_come_with_the_records(store: &dyn Store) {
         received,
         stored,
         dead_lettered,
-        deduplicated: 0,
-        dropped: 0,
+        ..Counts::default()
     };
     let first = WriteBatch { keys, counts: vec![counts(3, 2, 1)], ..lane(2) };
     store.write(first).await.expect("a write without records");
@@ -133,6 +133,23 @@ async fn keys_and_ledger_come_with_the_records(store: &dyn Store) {
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!((rows[0].received, rows[0].stored, rows[0].dead_lettered), (7, 6, 1));
     assert_eq!((rows[0].incarnation, rows[0].partition), (Incarnation(2), Partition(0)));
+}
+
+/// What the queue lost has no project and stays out of the balance, also after a flush.
+async fn lost_messages_stand_in_the_ledger(store: &dyn Store) {
+    for (from, next, messages) in [(0, 7, 7), (7, 10, 3)] {
+        let counts = vec![Counts::of_lost(messages)];
+        let range = WriteBatch { from: Position(from), next: Position(next), counts, ..lane(11) };
+        store.write(range).await.expect("a write of lost messages");
+    }
+    for moment in ["at once", "after a flush"] {
+        let ledger = store.ledger().await.expect("the ledger");
+        let rows: Vec<_> = ledger.iter().filter(|row| row.incarnation == Incarnation(11)).collect();
+        assert_eq!(rows.len(), 1, "{moment}: {rows:?}");
+        assert_eq!((&*rows[0].project, rows[0].lost, rows[0].received), ("", 10, 0), "{moment}");
+        assert!(ledger.iter().all(LedgerRow::is_balanced), "{moment}: {ledger:?}");
+        store.flush().await.expect("a flush");
+    }
 }
 
 async fn a_write_is_visible_at_once_and_after_a_flush(store: &dyn Store) {
