@@ -10,5 +10,6 @@ pub mod install;
 pub mod postgres;
 pub mod process;
 pub mod scratch;
+pub mod timescale;
 
 pub use process::{Server, free_port};

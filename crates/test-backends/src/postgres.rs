@@ -101,15 +101,7 @@ impl Postgres {
     /// # Panics
     /// When it fails.
     pub fn psql(&self, database: &str, sql: &str) -> String {
-        let mut command = Command::new(program("psql"));
-        command.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", sql]);
-        if let Some(tls) = self.tls() {
-            command.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", tls.ca);
-            command.env("PGSSLCERT", tls.client_cert).env("PGSSLKEY", tls.client_key);
-        }
-        let output = command.output().unwrap_or_else(|error| panic!("psql can't be started: {error}"));
-        assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        psql(&self.url(database), self.tls().as_ref(), sql)
     }
 
     /// The certificates, when started with TLS.
@@ -163,6 +155,19 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Runs SQL with PostgreSQL's own client and returns what it answers.
+pub(crate) fn psql(url: &str, tls: Option<&TlsFiles>, sql: &str) -> String {
+    let mut command = Command::new(program("psql"));
+    command.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
+    if let Some(tls) = tls {
+        command.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", &tls.ca);
+        command.env("PGSSLCERT", &tls.client_cert).env("PGSSLKEY", &tls.client_key);
+    }
+    let output = command.output().unwrap_or_else(|error| panic!("psql can't be started: {error}"));
+    assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
 fn serve(dir: &Path, port: u16, options: &PostgresOptions) -> Server {
