@@ -36,7 +36,7 @@ test: ## Every check and test; installs what they need
 lint: ## Formatting and lints only
 	scripts/test lint
 
-generate: ## Write the generated files again
+generate: web/node_modules/.package-lock.json ## Write the generated files again
 	scripts/test generate
 
 crash: build ## The long crash run: random SIGKILLs under load until you stop it

@@ -1,9 +1,12 @@
-//! Files that are made from the code and committed: the OpenAPI document and the references.
+//! Files that are made from the code and committed: the OpenAPI document, the dashboard's types made from it, and the
+//! references.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+
+const DASHBOARD_TYPES: &str = "web/src/lib/api/generated/schema.d.ts";
 
 const COMMANDS: [&[&str]; 12] = [
     &["serve"],
@@ -23,6 +26,7 @@ const COMMANDS: [&[&str]; 12] = [
 /// Writes every generated file.
 #[expect(clippy::print_stdout, reason = "says what it did")]
 pub fn write(root: &Path) -> anyhow::Result<()> {
+    installed(root)?;
     for (path, text) in files(root)? {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -30,18 +34,39 @@ pub fn write(root: &Path) -> anyhow::Result<()> {
         std::fs::write(&path, text)?;
         println!("wrote {}", path.display());
     }
+    // Made from the document that was just written.
+    dashboard(root, "generate")?;
+    println!("wrote {}", root.join(DASHBOARD_TYPES).display());
     Ok(())
 }
 
 /// The files that are not as they would be written now.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    installed(root)?;
     let mut findings = Vec::new();
     for (path, text) in files(root)? {
         if std::fs::read_to_string(&path).ok().as_deref() != Some(&text) {
             findings.push(stale(root, &path));
         }
     }
+    if dashboard(root, "check:generated").is_err() {
+        findings.push(stale(root, &root.join(DASHBOARD_TYPES)));
+    }
     Ok(findings)
+}
+
+/// Refuses to go on without the packages that make TypeScript.
+fn installed(root: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        root.join("web/node_modules/openapi-typescript").exists(),
+        "the dashboard's packages are not installed: run `make web/node_modules/.package-lock.json`"
+    );
+    Ok(())
+}
+
+/// Runs a script of the dashboard's package.
+fn dashboard(root: &Path, script: &str) -> anyhow::Result<String> {
+    crate::output(root, "npm", &["run", "--silent", "--prefix", "web", script])
 }
 
 fn stale(root: &Path, path: &Path) -> String {

@@ -2,7 +2,7 @@ import { screen, waitFor, within } from '@testing-library/react';
 import { HttpResponse, http } from 'msw';
 import { expect, it } from 'vitest';
 import { renderApp } from '@/testing/render-app';
-import { problem, server } from '@/testing/server';
+import { makeRecord, problem, searchAnswer, server } from '@/testing/server';
 
 const wait = { timeout: 8_000 };
 
@@ -12,7 +12,7 @@ it('shows the records, their count and the cost of the search', async () => {
   expect(await within(grid).findByText('checkout failed r1')).toBeVisible();
   expect(within(grid).getByText('cart <b>updated</b>')).toBeVisible();
   expect(screen.getByTestId('stats')).toHaveTextContent(
-    '3 of 3 shown · 1,200 rows scanned · 4.0 KiB · 2.5 ms',
+    '3 of 3 shown · 1,200 rows scanned · 4.0 KiB · 2.0 ms',
   );
 });
 
@@ -69,7 +69,7 @@ it('offers a longer time and a cleared search when nothing matched', async () =>
   server.use(
     http.get('/api/v1/search', ({ request }) => {
       const all = new URL(request.url).searchParams.get('limit') === '1';
-      return HttpResponse.json({ records: all ? [{ id: 'old' }] : [], next_cursor: null, stats: {} });
+      return searchAnswer(all ? [makeRecord('old')] : []);
     }),
   );
   const { user, search } = renderApp('/?q=needle');
@@ -94,9 +94,7 @@ it('tells a failed search from an empty one', async () => {
 });
 
 it('helps with the first record while the project is empty', async () => {
-  server.use(
-    http.get('/api/v1/search', () => HttpResponse.json({ records: [], next_cursor: null, stats: {} })),
-  );
+  server.use(http.get('/api/v1/search', () => searchAnswer([])));
   renderApp('/');
   expect(await screen.findByText('Waiting for your first record…', undefined, wait)).toBeVisible();
 });

@@ -1,8 +1,8 @@
 import { act, screen, waitFor } from '@testing-library/react';
-import { HttpResponse, http, ws } from 'msw';
+import { http, ws } from 'msw';
 import { expect, it } from 'vitest';
 import { renderApp } from '@/testing/render-app';
-import { makeRecord, server } from '@/testing/server';
+import { makeRecord, searchAnswer, server } from '@/testing/server';
 
 const wait = { timeout: 8_000 };
 const tail = ws.link('ws://localhost:3000/api/v1/tail');
@@ -12,7 +12,7 @@ function serveTail() {
   let send: ((message: unknown) => void) | undefined;
   const queries: string[] = [];
   server.use(
-    http.get('/api/v1/search', () => HttpResponse.json({ records: [], next_cursor: null, stats: {} })),
+    http.get('/api/v1/search', () => searchAnswer([])),
     tail.addEventListener('connection', ({ client }) => {
       client.addEventListener('message', (event) => {
         const { q } = JSON.parse(String(event.data));

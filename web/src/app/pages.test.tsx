@@ -1,23 +1,57 @@
 import { screen, waitFor, within } from '@testing-library/react';
 import { HttpResponse, http } from 'msw';
 import { expect, it } from 'vitest';
+import type { Schemas } from '@/lib/api/client';
 import { renderApp } from '@/testing/render-app';
-import { makeRecord, problem, server } from '@/testing/server';
+import { answer, makeRecord, problem, SESSION, STATUS, searchAnswer, server } from '@/testing/server';
 
 const wait = { timeout: 8_000 };
+
+const KEY: Schemas['KeyBody'] = {
+  id: 'k1',
+  name: 'old key',
+  project: 'default',
+  scopes: ['query'],
+  prefix: 'dl_k1',
+  created_at: '2026-11-01T00:00:00Z',
+};
+
+const ROW = {
+  project: 'default',
+  incarnation: 'abc',
+  partition: 0,
+  received: 10,
+  stored: 10,
+  dead_lettered: 0,
+  deduplicated: 0,
+  dropped: 0,
+  lost: 0,
+  expired: 0,
+};
+
+const LETTER: Schemas['DeadLetterBody'] = {
+  id: 'd1',
+  project: 'default',
+  reason: 'too large',
+  at: '2026-11-22T10:00:00Z',
+  received: '2026-11-22T09:59:00Z',
+  incarnation: 'abc',
+  partition: 0,
+  position: 41,
+  index: 0,
+  payload_bytes: 3_000_000,
+  record: null,
+};
 
 it('makes a key with the CSRF token and shows it once', async () => {
   let token: string | null = null;
   let body: unknown;
-  const keys = [
-    { id: 'k1', name: 'old key', project: 'default', scopes: ['query'], created_at: '2026-11-01T00:00:00Z' },
-  ];
   server.use(
-    http.get('/api/v1/keys', () => HttpResponse.json({ keys })),
+    http.get('/api/v1/keys', () => answer('KeysAnswer', { keys: [KEY] })),
     http.post('/api/v1/keys', async ({ request }) => {
       token = request.headers.get('x-csrf-token');
       body = await request.json();
-      return HttpResponse.json({ id: 'k2', key: 'secret-key-text' }, { status: 201 });
+      return answer('NewKeyBody', { ...KEY, id: 'k2', key: 'secret-key-text' }, 201);
     }),
   );
   const { user } = renderApp('/settings/keys');
@@ -34,80 +68,91 @@ it('makes a key with the CSRF token and shows it once', async () => {
 it('asks before it revokes a key', async () => {
   const revoked: string[] = [];
   server.use(
-    http.get('/api/v1/keys', () => HttpResponse.json({ keys: [{ id: 'k1', name: 'mine' }] })),
+    http.get('/api/v1/keys', () => answer('KeysAnswer', { keys: [KEY] })),
     http.delete('/api/v1/keys/:id', ({ params }) => {
       revoked.push(String(params.id));
       return new HttpResponse(null, { status: 204 });
     }),
   );
   const { user } = renderApp('/settings/keys');
-  await user.click(await screen.findByRole('button', { name: 'Revoke key mine' }, wait));
+  await user.click(await screen.findByRole('button', { name: 'Revoke key old key' }, wait));
   expect(revoked).toEqual([]);
   await user.click(await screen.findByRole('button', { name: 'Revoke' }));
   await waitFor(() => expect(revoked).toEqual(['k1']));
 });
 
-it('lists dead letters, retries one and says when that fails', async () => {
+it('lists dead letters, shows one whole, retries it and says when that fails', async () => {
   server.use(
     http.get('/api/v1/dead-letters', () =>
-      HttpResponse.json({
-        dead_letters: [
-          { id: 'd1', project: 'default', reason: 'too large', at: '2026-11-22T10:00:00Z', record: null },
-        ],
-        next_cursor: null,
-      }),
+      answer('DeadLettersAnswer', { count: 1, dead_letters: [LETTER], next_cursor: null }),
+    ),
+    http.get('/api/v1/dead-letters/d1', () =>
+      answer('DeadLetterBody', { ...LETTER, record: makeRecord('d1', { message: 'as long as it is' }) }),
     ),
     http.post('/api/v1/dead-letters/d1/retry', () => problem(503, { detail: 'The store is away.' })),
   );
   const { user } = renderApp('/dead-letters');
   expect(await screen.findByText('too large', undefined, wait)).toBeVisible();
+  await user.click(screen.getByRole('button', { name: 'Show all' }));
+  expect(await screen.findByText(/as long as it is/)).toBeVisible();
   await user.click(screen.getByRole('button', { name: 'Retry' }));
   expect(await screen.findByRole('alert')).toHaveTextContent('The store is away.');
 });
 
 it('is glad about no dead letters', async () => {
   server.use(
-    http.get('/api/v1/dead-letters', () => HttpResponse.json({ dead_letters: [], next_cursor: null })),
+    http.get('/api/v1/dead-letters', () =>
+      answer('DeadLettersAnswer', { count: 0, dead_letters: [], next_cursor: null }),
+    ),
   );
   renderApp('/dead-letters');
   expect(await screen.findByText('No dead letters', undefined, wait)).toBeVisible();
 });
 
-it('shows the status with what it does not know, and a ledger that does not add up', async () => {
+it('shows the status, and a check that fails', async () => {
+  const checks = { ...STATUS.checks, queue: 'the disk is full' };
   server.use(
-    http.get('/api/v1/status', () =>
-      HttpResponse.json({
-        version: '9.9.9',
-        ready: true,
-        queue: { partitions: [{ partition: 0, next: 10, written: 7, waiting_messages: 3, bytes: 2048 }] },
-        store: { backend: 'embedded', rows: 7 },
-        weather: 'fine',
-      }),
-    ),
+    http.get('/api/v1/status', () => answer('StatusAnswer', { ...STATUS, ready: false, checks })),
     http.get('/api/v1/ledger', () =>
-      HttpResponse.json({ ledger: [{ project: 'default', partition: 0, received: 10, stored: 7 }] }),
+      answer('LedgerAnswer', { balanced: true, ledger: [ROW], partitions: [] }),
     ),
   );
   renderApp('/status');
-  expect(await screen.findByText('version 9.9.9', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('version 1.2.3, running for 1 h 2 min', undefined, wait)).toBeVisible();
   expect(screen.getByText('3 messages behind')).toBeVisible();
-  expect(screen.getByText('fine')).toBeVisible();
-  expect(await screen.findByText(/does not add up/)).toBeVisible();
+  expect(screen.getByRole('alert')).toHaveTextContent('queue: the disk is full');
+  expect(await screen.findByText('adds up', undefined, wait)).toBeVisible();
+});
+
+it.each([
+  { what: 'does not add up', balanced: false, lost: 0, says: 'does not add up: run devlogs verify' },
+  { what: 'counts lost messages', balanced: true, lost: 2, says: 'messages were lost' },
+])('raises an alarm when the ledger $what', async ({ balanced, lost, says }) => {
+  let asked: string | null = null;
+  server.use(
+    http.get('/api/v1/ledger', ({ request }) => {
+      asked = new URL(request.url).searchParams.get('project');
+      const ledger = [ROW, { ...ROW, project: '', lost }];
+      return answer('LedgerAnswer', { balanced, ledger, partitions: [] });
+    }),
+  );
+  renderApp('/status');
+  expect(await screen.findByText(says, undefined, wait)).toHaveAttribute('data-good', 'false');
+  expect(asked).toBe('*');
+  if (lost > 0) expect(screen.getByRole('alert')).toHaveTextContent('2 messages lost.');
 });
 
 it('leads to sign-in and back to where one was', async () => {
   let signedIn = false;
   server.use(
     http.get('/api/v1/session', () =>
-      signedIn
-        ? HttpResponse.json({ user: 'admin', csrf_token: 't', projects: [] })
-        : problem(401, { detail: 'Nobody is signed in.' }),
+      signedIn ? answer('SessionBody', SESSION) : problem(401, { detail: 'Nobody is signed in.' }),
     ),
     http.post('/api/v1/session', async ({ request }) => {
       const { password } = (await request.json()) as { password: string };
       if (password !== 'right') return problem(401, { detail: 'wrong' });
       signedIn = true;
-      return HttpResponse.json({ user: 'admin', csrf_token: 't', projects: ['default'] });
+      return answer('SessionBody', SESSION);
     }),
   );
   const { user, history } = renderApp('/?q=service%3Ashop-web');
@@ -132,10 +177,8 @@ it('leads to sign-in when the session ends in the middle', async () => {
 it('turns the wait for the first record into a success', async () => {
   let sent = false;
   server.use(
-    http.get('/api/v1/session', () => HttpResponse.json({ dev: true, user: 'dev' })),
-    http.get('/api/v1/search', () =>
-      HttpResponse.json({ records: sent ? [makeRecord('first')] : [], next_cursor: null, stats: {} }),
-    ),
+    http.get('/api/v1/session', () => answer('SessionBody', { ...SESSION, dev: true, user: 'dev' })),
+    http.get('/api/v1/search', () => searchAnswer(sent ? [makeRecord('first')] : [])),
   );
   renderApp('/start');
   expect(await screen.findByText('Waiting for your first record…', undefined, wait)).toBeVisible();

@@ -6,16 +6,16 @@ it('narrows odd records instead of failing on them', () => {
   expect(narrowRecord({ message: 'no id' })).toBeUndefined();
   const record = narrowRecord({
     id: 'x',
+    level: 'error',
     message: { a: 1 },
     attributes: 'junk',
-    level: 'ERROR',
     timestamp: 5,
   });
   expect(record).toMatchObject({
-    message: '{"a":1}',
+    level: 'error',
+    message: '',
     attributes: {},
     resource: {},
-    level: 'error',
     timestamp: '',
   });
 });

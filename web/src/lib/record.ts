@@ -1,19 +1,8 @@
-/** A log record as the API sends it, narrowed so that no odd member can break a page. */
-import { asObject, asString, isObject, type JsonObject } from '@/lib/narrow';
+/** A log record as the API sends it, and how its fields are named. */
+import type { Schemas } from '@/lib/api/client';
+import { asObject, asString, isObject } from '@/lib/narrow';
 
-export interface LogRecord {
-  id: string;
-  /** RFC 3339 with nanoseconds. */
-  timestamp: string;
-  level: string | undefined;
-  service: string | undefined;
-  host: string | undefined;
-  message: string;
-  attributes: JsonObject;
-  resource: JsonObject;
-  /** The record as it came, for copying and for the tree. */
-  raw: JsonObject;
-}
+export type LogRecord = Schemas['Record'];
 
 /** The record fields that a query names without `attributes.` or `resource.`. */
 export const RECORD_FIELDS = [
@@ -28,44 +17,42 @@ export const RECORD_FIELDS = [
   'message',
   'trace_id',
   'span_id',
-] as const;
+] as const satisfies readonly (keyof LogRecord)[];
+
+type RecordField = (typeof RECORD_FIELDS)[number];
 
 const RECORD_FIELD_SET: ReadonlySet<string> = new Set(RECORD_FIELDS);
 
-export function isRecordField(name: string): boolean {
+export function isRecordField(name: string): name is RecordField {
   return RECORD_FIELD_SET.has(name);
 }
 
-/** Undefined only for what has no id or is no object. */
+/** A record of a WebSocket frame; undefined for what has no id. What is missing besides is empty. */
 export function narrowRecord(value: unknown): LogRecord | undefined {
   if (!isObject(value)) return undefined;
   const id = asString(value.id);
   if (id === undefined) return undefined;
+  const text = (name: string) => asString(value[name]) ?? '';
   return {
+    ...value,
     id,
-    timestamp: asString(value.timestamp) ?? '',
-    level: asString(value.level)?.toLowerCase(),
-    service: asString(value.service),
-    host: asString(value.host),
-    message: messageText(value.message),
+    timestamp: text('timestamp'),
+    observed_timestamp: text('observed_timestamp'),
+    project: text('project'),
+    service: text('service'),
+    message: text('message'),
     attributes: asObject(value.attributes),
     resource: asObject(value.resource),
-    raw: value,
   };
-}
-
-function messageText(value: unknown): string {
-  if (typeof value === 'string') return value;
-  return value === undefined || value === null ? '' : JSON.stringify(value);
 }
 
 /** The value of a column: a record field, else an attribute, else a resource attribute. */
 export function fieldValue(record: LogRecord, name: string): unknown {
-  if (isRecordField(name)) return record.raw[name];
-  if (name.startsWith('attributes.') && !(name in record.attributes))
-    return record.attributes[name.slice(11)];
-  if (name.startsWith('resource.') && !(name in record.resource)) return record.resource[name.slice(9)];
-  return record.attributes[name] ?? record.resource[name];
+  const { attributes, resource } = record;
+  if (isRecordField(name)) return record[name];
+  if (name.startsWith('attributes.') && !(name in attributes)) return attributes[name.slice(11)];
+  if (name.startsWith('resource.') && !(name in resource)) return resource[name.slice(9)];
+  return attributes[name] ?? resource[name];
 }
 
 /** The name to query an attribute by: its own, with the map in front where a record field has the same name. */

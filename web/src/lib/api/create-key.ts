@@ -1,16 +1,9 @@
 /** Makes an API key. The answer is the only time that the key itself is told. */
-import { ApiError } from '@/lib/api/api-error';
-import { request } from '@/lib/api/client';
-import { asObject, asString } from '@/lib/narrow';
+import { request, type Schemas } from '@/lib/api/client';
 
-export interface NewKey {
-  name: string;
-  project: string;
-  scopes: string[];
-}
+export type NewKey = Schemas['NewKeyParams'];
 
-export async function createKey(input: NewKey): Promise<string> {
-  const key = asString(asObject(await request('/api/v1/keys', { method: 'POST', body: input })).key);
-  if (key === undefined) throw new ApiError('The server made a key but did not tell it.', { status: 200 });
+export async function createKey(body: NewKey): Promise<string> {
+  const { key } = await request('post', '/api/v1/keys', { project: undefined, body });
   return key;
 }

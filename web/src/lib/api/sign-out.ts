@@ -2,5 +2,5 @@
 import { request } from '@/lib/api/client';
 
 export async function signOut(): Promise<void> {
-  await request('/api/v1/session', { method: 'DELETE' });
+  await request('delete', '/api/v1/session', { project: undefined });
 }

@@ -62,6 +62,11 @@ export function isRelative(range: TimeRange): boolean {
   return range.to === 'now' && range.from.startsWith('-');
 }
 
+/** A range as the API takes it. */
+export function timeQuery({ fromMs, toMs }: ResolvedRange): { from: string; to: string } {
+  return { from: String(fromMs), to: String(toMs) };
+}
+
 /** What the time picker's button says. */
 export function rangeLabel(range: TimeRange, nowMs: number): string {
   const preset = range.to === 'now' ? PRESETS.find((item) => item.from === range.from) : undefined;

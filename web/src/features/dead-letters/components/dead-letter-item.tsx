@@ -1,6 +1,6 @@
 /** One dead letter: why, what, and what can be done with it. */
-import { Button } from '@mantine/core';
-import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { Button, Skeleton } from '@mantine/core';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { ConfirmButton } from '@/components/confirm-button';
 import { CopyButton } from '@/components/copy-button';
@@ -8,19 +8,22 @@ import { errorText } from '@/components/error-state';
 import { Icon } from '@/components/icon';
 import { LevelBadge } from '@/components/level-badge';
 import { dropDeadLetter } from '@/features/dead-letters/api/drop-dead-letter';
+import { deadLetterQuery } from '@/features/dead-letters/api/get-dead-letter';
 import { type DeadLetter, deadLettersQuery } from '@/features/dead-letters/api/get-dead-letters';
 import { retryDeadLetter } from '@/features/dead-letters/api/retry-dead-letter';
 import classes from '@/features/dead-letters/components/dead-letters-page.module.css';
-import { plural } from '@/lib/format';
+import { formatBytes } from '@/lib/format';
+import { useProject } from '@/lib/project';
 import { DETAIL_CHARS_MAX, rowText, visible } from '@/lib/text';
 import { fullTime, relativeTime } from '@/lib/time/timestamp';
 
 export function DeadLetterItem({ letter }: { letter: DeadLetter }) {
   const [shown, setShown] = useState(false);
   const client = useQueryClient();
-  const onSuccess = () => client.invalidateQueries({ queryKey: deadLettersQuery.queryKey });
-  const retry = useMutation({ mutationFn: retryDeadLetter, onSuccess });
-  const drop = useMutation({ mutationFn: dropDeadLetter, onSuccess });
+  const project = useProject();
+  const onSuccess = () => client.invalidateQueries({ queryKey: deadLettersQuery(project).queryKey });
+  const retry = useMutation({ mutationFn: () => retryDeadLetter(project, letter.id), onSuccess });
+  const drop = useMutation({ mutationFn: () => dropDeadLetter(project, letter.id), onSuccess });
   const failure = retry.error ?? drop.error;
   return (
     <li className={classes.letter}>
@@ -41,33 +44,21 @@ export function DeadLetterItem({ letter }: { letter: DeadLetter }) {
             size="compact-sm"
             leftSection={<Icon name="rotate-clockwise" size={13} />}
             loading={retry.isPending}
-            onClick={() => retry.mutate(letter.id)}
+            onClick={() => retry.mutate()}
           >
             Retry
           </Button>
           <ConfirmButton
             label="Drop"
             describe={`Drop dead letter ${letter.id}`}
-            question="The record is deleted and can’t be stored any more. The ledger counts it as deleted."
+            question="The record is deleted and can’t be stored any more. The ledger still counts it as a dead letter."
             loading={drop.isPending}
-            onConfirm={() => drop.mutate(letter.id)}
+            onConfirm={() => drop.mutate()}
           />
         </span>
       </div>
-      <div className={classes.meta}>
-        <time dateTime={letter.at} title={fullTime(letter.at)}>
-          {relativeTime(letter.at, Date.now()) || 'time unknown'}
-        </time>
-        {letter.service !== undefined && <span>{letter.service}</span>}
-        {letter.level !== undefined && <LevelBadge level={letter.level} />}
-        {letter.project !== '' && <span>project {letter.project}</span>}
-        {letter.attempts !== undefined && <span>{plural(letter.attempts, 'attempt')}</span>}
-      </div>
-      {shown ? (
-        <Raw letter={letter} />
-      ) : (
-        <div className={classes.message}>{rowText(letter.message) || '(no message)'}</div>
-      )}
+      <Summary letter={letter} />
+      {shown ? <Whole id={letter.id} /> : <Message letter={letter} />}
       {failure !== null && (
         <p className={classes.error} role="alert">
           {errorText(failure)}
@@ -77,8 +68,38 @@ export function DeadLetterItem({ letter }: { letter: DeadLetter }) {
   );
 }
 
-function Raw({ letter }: { letter: DeadLetter }) {
-  const text = JSON.stringify(letter.raw, null, 2);
+function Summary({ letter: { at, record, payload_bytes, partition, position } }: { letter: DeadLetter }) {
+  return (
+    <div className={classes.meta}>
+      <time dateTime={at} title={fullTime(at)}>
+        {relativeTime(at, Date.now())}
+      </time>
+      {record && <span>{record.service}</span>}
+      {record?.level && <LevelBadge level={record.level} />}
+      <span>{formatBytes(payload_bytes)}</span>
+      <span title="Where its message stands in the queue">
+        partition {partition}, position {position}
+      </span>
+    </div>
+  );
+}
+
+function Message({ letter: { record } }: { letter: DeadLetter }) {
+  if (record) return <div className={classes.message}>{rowText(record.message) || '(empty message)'}</div>;
+  return <div className={classes.absent}>Too large for this list, or not readable as a record.</div>;
+}
+
+function Whole({ id }: { id: string }) {
+  const letter = useQuery(deadLetterQuery(useProject(), id));
+  if (letter.isError) {
+    return (
+      <p className={classes.error} role="alert">
+        {errorText(letter.error)}
+      </p>
+    );
+  }
+  if (letter.isPending) return <Skeleton height={120} mt={8} role="status" aria-label="Loading the record" />;
+  const text = JSON.stringify(letter.data, null, 2);
   return (
     <>
       <pre className={classes.raw}>{visible(text.slice(0, DETAIL_CHARS_MAX * 4))}</pre>

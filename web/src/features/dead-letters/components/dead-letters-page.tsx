@@ -8,10 +8,11 @@ import { Card, Page } from '@/components/page';
 import { TableSkeleton } from '@/components/table-skeleton';
 import { deadLettersQuery } from '@/features/dead-letters/api/get-dead-letters';
 import { DeadLetterItem } from '@/features/dead-letters/components/dead-letter-item';
+import { useProject } from '@/lib/project';
 
 export function DeadLettersPage() {
-  const query = useInfiniteQuery(deadLettersQuery);
-  const letters = query.data?.pages.flatMap((page) => page.letters) ?? [];
+  const query = useInfiniteQuery(deadLettersQuery(useProject()));
+  const letters = query.data?.pages.flatMap((page) => page.dead_letters) ?? [];
   return (
     <Page
       title="Dead letters"

@@ -1,36 +1,22 @@
 /** One record with its neighbours in time; with none asked for, the record alone (for links to records). */
 import { queryOptions } from '@tanstack/react-query';
-import { request } from '@/lib/api/client';
-import { asObject, narrowList } from '@/lib/narrow';
-import { type LogRecord, narrowRecord } from '@/lib/record';
-import { compareTimes } from '@/lib/time/timestamp';
+import { type Project, request } from '@/lib/api/client';
 
-export interface RecordContext {
-  /** In the order of time, oldest first. */
-  before: LogRecord[];
-  record: LogRecord | undefined;
-  after: LogRecord[];
+interface ContextInput {
+  id: string;
+  /** How many records before, and as many after. */
+  neighbours: number;
+  /** Names of the fields that neighbours share with the record, such as `service,host`; undefined for all. */
+  same: string | undefined;
 }
 
-/** `same`: names of the fields that neighbours share with the record, such as `service,host`; empty for all. */
-export function contextQuery(id: string, neighbours: number, same: string) {
+export function contextQuery(project: Project, { id, neighbours, same }: ContextInput) {
   return queryOptions({
-    queryKey: ['context', id, neighbours, same],
-    queryFn: async ({ signal }) => {
-      const params = { before: neighbours, after: neighbours, same: same === '' ? undefined : same };
-      const body = asObject(await request(`/api/v1/context/${encodeURIComponent(id)}`, { params, signal }));
-      const context: RecordContext = {
-        before: narrowList(body.before, narrowRecord).sort(byTime),
-        record: narrowRecord(body.record),
-        after: narrowList(body.after, narrowRecord).sort(byTime),
-      };
-      return context;
+    queryKey: ['context', project, id, neighbours, same],
+    queryFn: ({ signal }) => {
+      const query = { before: neighbours, after: neighbours, same };
+      return request('get', '/api/v1/context/{id}', { project, path: { id }, query, signal });
     },
     staleTime: 60_000,
   });
-}
-
-/** The stable sort keeps the server's order for equal times. */
-function byTime(a: LogRecord, b: LogRecord): number {
-  return compareTimes(a.timestamp, b.timestamp);
 }

@@ -1,9 +1,8 @@
 /** The most frequent values of a field among the matches of a query. */
 import { keepPreviousData, queryOptions } from '@tanstack/react-query';
-import { request } from '@/lib/api/client';
-import { asNumber, asObject, isObject, narrowList } from '@/lib/narrow';
+import { type Project, request } from '@/lib/api/client';
 import { valueText } from '@/lib/text';
-import type { ResolvedRange } from '@/lib/time/range';
+import { type ResolvedRange, timeQuery } from '@/lib/time/range';
 
 export interface ValueCount {
   /** As text; null where records lack the field. */
@@ -11,22 +10,29 @@ export interface ValueCount {
   count: number;
 }
 
-export function fieldValuesQuery(name: string, query: string, resolved: ResolvedRange, limit: number) {
-  const { fromMs, toMs } = resolved;
+interface FieldValuesInput {
+  name: string;
+  query: string;
+  resolved: ResolvedRange;
+  limit: number;
+}
+
+export function fieldValuesQuery(project: Project, input: FieldValuesInput) {
+  const { name, limit } = input;
+  const query = { q: input.query, ...timeQuery(input.resolved), limit };
   return queryOptions({
-    queryKey: ['field-values', name, query, fromMs, toMs, limit],
-    queryFn: async ({ signal }) => {
-      const params = { q: query, from: fromMs, to: toMs, limit };
-      const path = `/api/v1/fields/${encodeURIComponent(name)}/values`;
-      return narrowList(asObject(await request(path, { params, signal })).values, narrowValue);
+    queryKey: ['field-values', project, name, query],
+    queryFn: async ({ signal }): Promise<ValueCount[]> => {
+      const path = { name };
+      const { values } = await request('get', '/api/v1/fields/{name}/values', {
+        project,
+        path,
+        query,
+        signal,
+      });
+      return values.map(({ value, count }) => ({ value: value === null ? null : valueText(value), count }));
     },
     placeholderData: keepPreviousData,
     staleTime: Number.POSITIVE_INFINITY,
   });
-}
-
-function narrowValue(item: unknown): ValueCount | undefined {
-  if (!isObject(item)) return undefined;
-  const count = asNumber(item.count) ?? 0;
-  return { value: item.value === null || item.value === undefined ? null : valueText(item.value), count };
 }

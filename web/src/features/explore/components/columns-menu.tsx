@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { Icon } from '@/components/icon';
 import { fieldsQuery } from '@/features/explore/api/fields';
 import { COLUMNS_MAX, DEFAULT_COLUMNS } from '@/features/explore/state/url-state';
+import { useProject } from '@/lib/project';
 import type { ResolvedRange } from '@/lib/time/range';
 
 interface ColumnsMenuProps {
@@ -46,7 +47,7 @@ export function ColumnsMenu({ columns, resolved, onChange }: ColumnsMenuProps) {
 
 function FieldList({ columns, resolved, onChange }: ColumnsMenuProps) {
   const [filter, setFilter] = useState('');
-  const { data: fields = [] } = useQuery(fieldsQuery(resolved));
+  const { data: fields = [] } = useQuery(fieldsQuery(useProject(), resolved));
   const known = [...DEFAULT_COLUMNS, ...columns, ...fields.map((field) => field.name)];
   const names = [...new Set(known)].filter(
     (name) => name !== 'message' && name.toLowerCase().includes(filter.toLowerCase()),

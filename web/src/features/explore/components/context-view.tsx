@@ -6,6 +6,7 @@ import { ErrorState } from '@/components/error-state';
 import { LevelBadge } from '@/components/level-badge';
 import { contextQuery } from '@/features/explore/api/context';
 import classes from '@/features/explore/components/context-view.module.css';
+import { useProject } from '@/lib/project';
 import type { LogRecord } from '@/lib/record';
 import { rowText } from '@/lib/text';
 import { fullTime, shortTime } from '@/lib/time/timestamp';
@@ -22,7 +23,9 @@ interface ContextViewProps {
 export function ContextView({ record, onOpen }: ContextViewProps) {
   const [same, setSame] = useState(SAME_SOURCE);
   const [neighbours, setNeighbours] = useState(NEIGHBOURS);
-  const context = useQuery(contextQuery(record.id, neighbours, same));
+  const context = useQuery(
+    contextQuery(useProject(), { id: record.id, neighbours, same: same || undefined }),
+  );
   return (
     <>
       <div className={classes.bar}>
@@ -52,7 +55,7 @@ export function ContextView({ record, onOpen }: ContextViewProps) {
       )}
       {context.data && (
         <ol className={classes.list} aria-label="Records around this one">
-          {[...context.data.before, context.data.record ?? record, ...context.data.after].map((item) => (
+          {[...context.data.before, context.data.record, ...context.data.after].map((item) => (
             <Line
               key={item.id}
               item={item}

@@ -14,6 +14,7 @@ import { RecordMessage } from '@/features/explore/components/record-message';
 import { RecordTree } from '@/features/explore/components/record-tree';
 import type { ValueActionHandlers } from '@/features/explore/components/value-actions';
 import { isStatus } from '@/lib/api/api-error';
+import { useProject } from '@/lib/project';
 import type { LogRecord } from '@/lib/record';
 import { fullTime, relativeTime } from '@/lib/time/timestamp';
 
@@ -31,13 +32,16 @@ interface DetailPanelProps {
 
 export function DetailPanel(props: DetailPanelProps) {
   const { id, loaded, context, handlers, onContext, onOpen } = props;
-  const fetched = useQuery({ ...contextQuery(id, 0, ''), enabled: loaded === undefined });
+  const fetched = useQuery({
+    ...contextQuery(useProject(), { id, neighbours: 0, same: undefined }),
+    enabled: loaded === undefined,
+  });
   const record = loaded ?? fetched.data?.record;
   return (
     <div className={classes.panel} data-testid="record-detail">
       <Head {...props} record={record} />
       {record === undefined ? (
-        <Missing error={fetched.error} pending={fetched.isPending} onRetry={() => fetched.refetch()} />
+        <Missing error={fetched.error} onRetry={() => fetched.refetch()} />
       ) : (
         <>
           <div className={classes.tabs} role="tablist" aria-label="Record views">
@@ -78,9 +82,7 @@ function Head({ record, onMove, onClose }: DetailPanelProps & { record: LogRecor
       <div className={classes.tools}>
         <Tool icon="chevron-up" label="Previous record (k)" onClick={() => onMove(-1)} />
         <Tool icon="chevron-down" label="Next record (j)" onClick={() => onMove(1)} />
-        {record && (
-          <CopyButton text={() => JSON.stringify(record.raw, null, 2)} label="Copy record as JSON" />
-        )}
+        {record && <CopyButton text={() => JSON.stringify(record, null, 2)} label="Copy record as JSON" />}
         <CopyButton text={() => window.location.href} label="Copy link to record" icon="link" />
         <Tool icon="x" label="Close (Esc)" onClick={onClose} />
       </div>
@@ -106,7 +108,7 @@ function Tab({ label, selected, onSelect }: { label: string; selected: boolean; 
   );
 }
 
-function Missing({ error, pending, onRetry }: { error: unknown; pending: boolean; onRetry: () => void }) {
+function Missing({ error, onRetry }: { error: unknown; onRetry: () => void }) {
   if (isStatus(error, 404)) {
     return (
       <MessageState icon="inbox" title="This record is not here">
@@ -115,7 +117,6 @@ function Missing({ error, pending, onRetry }: { error: unknown; pending: boolean
     );
   }
   if (error) return <ErrorState error={error} title="The record did not load" onRetry={onRetry} />;
-  if (!pending) return <MessageState icon="inbox" title="The server sent no record" />;
   return (
     <div style={{ padding: 16 }} role="status" aria-label="Loading the record">
       <Skeleton height={64} mb={20} />

@@ -16,6 +16,7 @@ import { useRunStore } from '@/features/explore/state/run-store';
 import { useExploreState } from '@/features/explore/state/use-explore-state';
 import { useRecordNavigation } from '@/features/explore/state/use-record-navigation';
 import { ApiError } from '@/lib/api/api-error';
+import { useProject } from '@/lib/project';
 import { useShortcuts } from '@/lib/use-shortcuts';
 
 /** Results of a search left longer ago than this are searched anew on the way back. */
@@ -36,13 +37,14 @@ export function ExplorePage({ firstRun }: { firstRun: ReactNode }) {
     if (Date.now() - useRunStore.getState().nowMs > STALE_RUN_MS) useRunStore.getState().refresh();
   }, []);
   const { live, query, order } = state;
+  const project = useProject();
   useEffect(() => {
     if (!live) setPaused(false);
     setAtTop(true);
   }, [live]);
 
-  const search = useInfiniteQuery({ ...searchQuery({ query, resolved, order }), enabled: !live });
-  const tail = useTail(query, live, paused || !atTop);
+  const search = useInfiniteQuery({ ...searchQuery(project, { query, resolved, order }), enabled: !live });
+  const tail = useTail(project, query, live, paused || !atTop);
   const pages = search.data?.pages;
   const found = useMemo(() => pages?.flatMap((page) => page.records) ?? [], [pages]);
   const records = live ? tail.buffer.shown : found;

@@ -2,7 +2,8 @@
 import { Button, Menu } from '@mantine/core';
 import { Icon } from '@/components/icon';
 import { apiUrl } from '@/lib/api/client';
-import type { ResolvedRange } from '@/lib/time/range';
+import { useProject } from '@/lib/project';
+import { type ResolvedRange, timeQuery } from '@/lib/time/range';
 
 const FORMATS = [
   { format: 'ndjson', label: 'NDJSON', note: 'one record a line; can be sent back' },
@@ -11,6 +12,7 @@ const FORMATS = [
 ] as const;
 
 export function ExportMenu({ query, resolved }: { query: string; resolved: ResolvedRange }) {
+  const project = useProject();
   return (
     <Menu position="bottom-end" width={250}>
       <Menu.Target>
@@ -24,7 +26,7 @@ export function ExportMenu({ query, resolved }: { query: string; resolved: Resol
           <Menu.Item
             key={format}
             component="a"
-            href={apiUrl('/api/v1/export', { q: query, from: resolved.fromMs, to: resolved.toMs, format })}
+            href={apiUrl('/api/v1/export', project, { q: query, ...timeQuery(resolved), format })}
             download={`logs.${format}`}
             rightSection={<span style={{ color: 'var(--text-3)', fontSize: 11.5 }}>{note}</span>}
           >

@@ -10,6 +10,7 @@ import type { FieldInfo } from '@/features/explore/api/fields';
 import classes from '@/features/explore/components/facets.module.css';
 import { isStatus } from '@/lib/api/api-error';
 import { formatCompact, formatCount } from '@/lib/format';
+import { useProject } from '@/lib/project';
 import {
   excludeValue,
   filterState,
@@ -64,7 +65,8 @@ interface ValuesProps extends Omit<FacetProps, 'field' | 'openAtFirst'> {
 }
 
 function Values({ field, query, resolved, onQuery }: ValuesProps) {
-  const values = useQuery(fieldValuesQuery(field, removeField(query, field), resolved, VALUES_SHOWN));
+  const asked = { name: field, query: removeField(query, field), resolved, limit: VALUES_SHOWN };
+  const values = useQuery(fieldValuesQuery(useProject(), asked));
   if (values.isPending) {
     return [80, 60, 70].map((width) => (
       <Skeleton key={width} height={10} my={8} ml={8} width={`${width}%`} />

@@ -7,6 +7,7 @@ import { Icon } from '@/components/icon';
 import { type FieldInfo, fieldsQuery } from '@/features/explore/api/fields';
 import { Facet } from '@/features/explore/components/facet';
 import classes from '@/features/explore/components/facets.module.css';
+import { useProject } from '@/lib/project';
 import type { ResolvedRange } from '@/lib/time/range';
 
 interface FacetsProps {
@@ -32,7 +33,7 @@ const SHOWN_FIELDS = 15;
 export function Facets({ query, resolved, onQuery }: FacetsProps) {
   const [find, setFind] = useState('');
   const [all, setAll] = useState(false);
-  const fields = useQuery(fieldsQuery(resolved));
+  const fields = useQuery(fieldsQuery(useProject(), resolved));
   const found = useMemo(() => facetFields(fields.data ?? [], find), [fields.data, find]);
   const shown = all || find !== '' ? found : found.slice(0, SHOWN_FIELDS);
   return (

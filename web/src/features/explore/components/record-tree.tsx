@@ -19,11 +19,9 @@ interface RecordTreeProps {
 }
 
 export function RecordTree({ record, handlers }: RecordTreeProps) {
-  const { raw, attributes, resource } = record;
-  const known = new Set<string>([...RECORD_FIELDS, 'attributes', 'resource']);
-  const names = RECORD_FIELDS.filter((name) => name in raw && name !== 'message');
-  const others = Object.keys(raw).filter((name) => !known.has(name));
-  const fields = [...names, ...others].map((name) => ({ key: name, field: name, value: raw[name] }));
+  const { attributes, resource } = record;
+  const names = RECORD_FIELDS.filter((name) => record[name] !== undefined && name !== 'message');
+  const fields = names.map((name) => ({ key: name, field: name, value: record[name] }));
   return (
     <>
       <Group title="Attributes" entries={entriesOf(attributes, 'attributes')} handlers={handlers} />

@@ -11,6 +11,7 @@ import { QueryEditor } from '@/features/explore/components/query-editor';
 import classes from '@/features/explore/components/search-bar.module.css';
 import type { CompletionData } from '@/features/explore/editor/completion';
 import type { ApiError } from '@/lib/api/api-error';
+import { useProject } from '@/lib/project';
 import type { ResolvedRange } from '@/lib/time/range';
 
 const COMPLETION_VALUES = 50;
@@ -27,13 +28,17 @@ interface SearchBarProps {
 export function SearchBar({ query, resolved, onSubmit, problem, viewRef }: SearchBarProps) {
   const [draft, setDraft] = useState(query);
   const client = useQueryClient();
+  const project = useProject();
   useEffect(() => setDraft(query), [query]);
   const completionData = useMemo<CompletionData>(
     () => ({
-      fields: () => client.ensureQueryData(fieldsQuery(resolved)),
-      values: (field) => client.ensureQueryData(fieldValuesQuery(field, '', resolved, COMPLETION_VALUES)),
+      fields: () => client.ensureQueryData(fieldsQuery(project, resolved)),
+      values: (name) =>
+        client.ensureQueryData(
+          fieldValuesQuery(project, { name, query: '', resolved, limit: COMPLETION_VALUES }),
+        ),
     }),
-    [client, resolved],
+    [client, project, resolved],
   );
   const clear = () => {
     onSubmit('');

@@ -4,13 +4,14 @@ import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { ErrorBoundary } from '@/components/error-boundary';
 import { errorText } from '@/components/error-state';
-import { HISTOGRAM_BUCKETS, histogramQuery } from '@/features/explore/api/histogram';
+import { histogramQuery } from '@/features/explore/api/histogram';
 import { Histogram } from '@/features/explore/components/histogram';
 import classes from '@/features/explore/components/histogram.module.css';
 import { useRunStore } from '@/features/explore/state/run-store';
 import type { ExploreState } from '@/features/explore/state/url-state';
 import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
 import type { LevelGroup } from '@/lib/level';
+import { useProject } from '@/lib/project';
 import { appendClause, onlyValue } from '@/lib/query/edit';
 import type { ResolvedRange } from '@/lib/time/range';
 
@@ -21,7 +22,7 @@ interface SearchHistogramProps {
 }
 
 export function SearchHistogram({ state, resolved, update }: SearchHistogramProps) {
-  const histogram = useQuery(histogramQuery(state.query, resolved, HISTOGRAM_BUCKETS));
+  const histogram = useQuery(histogramQuery(useProject(), state.query, resolved));
   const zoomBase = useRunStore((store) => store.zoomBase);
   const setZoomBase = useRunStore((store) => store.setZoomBase);
   const { fromMs, toMs } = resolved;

@@ -5,8 +5,8 @@ import { type InfiniteData, useQuery } from '@tanstack/react-query';
 import { type ReactNode, useCallback } from 'react';
 import { ErrorState, errorText } from '@/components/error-state';
 import { MessageState } from '@/components/message-state';
-import { HISTOGRAM_BUCKETS, histogramQuery } from '@/features/explore/api/histogram';
-import type { SearchPage, SearchStats } from '@/features/explore/api/search';
+import { histogramQuery } from '@/features/explore/api/histogram';
+import type { SearchPage } from '@/features/explore/api/search';
 import { ColumnsMenu } from '@/features/explore/components/columns-menu';
 import classes from '@/features/explore/components/explore.module.css';
 import { ExportMenu } from '@/features/explore/components/export-menu';
@@ -19,6 +19,7 @@ import type { RecordNavigation } from '@/features/explore/state/use-record-navig
 import { isStatus } from '@/lib/api/api-error';
 import { hasRecordsQuery } from '@/lib/api/get-has-records';
 import { formatBytes, formatCompact, formatCount, formatElapsed, plural } from '@/lib/format';
+import { useProject } from '@/lib/project';
 import type { LogRecord } from '@/lib/record';
 import type { ResolvedRange } from '@/lib/time/range';
 
@@ -36,7 +37,7 @@ export interface SearchResultsProps {
 export function SearchResults(props: SearchResultsProps) {
   const { state, resolved, update, search, records } = props;
   const empty = search.isSuccess && records.length === 0 && !search.isPlaceholderData;
-  const any = useQuery({ ...hasRecordsQuery, enabled: empty });
+  const any = useQuery({ ...hasRecordsQuery(useProject()), enabled: empty });
   if (empty && any.data === null) return <div style={{ overflow: 'auto', flex: 1 }}>{props.firstRun}</div>;
   return (
     <>
@@ -121,7 +122,10 @@ function Footer({ search, count }: { search: SearchResultsProps['search']; count
 }
 
 function Stats({ search, records, state, resolved }: SearchResultsProps) {
-  const histogram = useQuery({ ...histogramQuery(state.query, resolved, HISTOGRAM_BUCKETS), enabled: false });
+  const histogram = useQuery({
+    ...histogramQuery(useProject(), state.query, resolved),
+    enabled: false,
+  });
   const stats = search.data?.pages[0]?.stats;
   if (stats === undefined || search.isError) return <span className={classes.stats} />;
   const matched = stats.matched ?? histogram.data?.total;
@@ -129,17 +133,11 @@ function Stats({ search, records, state, resolved }: SearchResultsProps) {
     <span className={classes.stats} data-testid="stats">
       <strong>{formatCount(records.length)}</strong>
       {matched !== undefined && ` of ${formatCount(Math.max(matched, records.length))}`} shown
-      <span className={classes.cost}>{costText(stats)}</span>
+      <span className={classes.cost}>
+        {` · ${formatCompact(stats.scanned_rows)} rows scanned · ${formatBytes(stats.scanned_bytes)} · ${formatElapsed(stats.elapsed_ms)}`}
+      </span>
     </span>
   );
-}
-
-function costText({ scannedRows, scannedBytes, elapsedMs }: SearchStats): string {
-  const parts: string[] = [];
-  if (scannedRows !== undefined) parts.push(`${formatCompact(scannedRows)} rows scanned`);
-  if (scannedBytes !== undefined) parts.push(formatBytes(scannedBytes));
-  if (elapsedMs !== undefined) parts.push(formatElapsed(elapsedMs));
-  return parts.map((part) => ` · ${part}`).join('');
 }
 
 function TableSkeleton() {

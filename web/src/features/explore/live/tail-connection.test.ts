@@ -71,6 +71,8 @@ it('reads records, drops and errors', () => {
   });
 });
 
-it('follows the scheme of the page', () => {
-  expect(tailUrl({ protocol: 'https:', host: 'logs.example' })).toBe('wss://logs.example/api/v1/tail');
+it('follows the scheme of the page, and names the project', () => {
+  const place = { protocol: 'https:', host: 'logs.example' };
+  expect(tailUrl(place, undefined)).toBe('wss://logs.example/api/v1/tail');
+  expect(tailUrl(place, 'shop')).toBe('wss://logs.example/api/v1/tail?project=shop');
 });

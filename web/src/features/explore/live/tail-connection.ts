@@ -1,5 +1,7 @@
 /** One WebSocket that comes back by itself: exponential backoff with jitter, the query sent again each time. */
+
 import { readTailMessage, type TailMessage } from '@/features/explore/live/tail-protocol';
+import { apiUrl, type Project } from '@/lib/api/client';
 
 export type TailStatus = 'connecting' | 'live' | 'reconnecting' | 'refused';
 
@@ -75,6 +77,7 @@ export class TailConnection {
   }
 }
 
-export function tailUrl(location: Pick<Location, 'protocol' | 'host'>): string {
-  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/api/v1/tail`;
+export function tailUrl(location: Pick<Location, 'protocol' | 'host'>, project: Project): string {
+  const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+  return `${scheme}://${location.host}${apiUrl('/api/v1/tail', project, undefined)}`;
 }

@@ -21,11 +21,7 @@ export function readTailMessage(data: unknown): TailMessage | undefined {
     case 'error':
       return {
         type: 'error',
-        message:
-          asString(message.detail) ??
-          asString(message.message) ??
-          asString(message.title) ??
-          'The live tail failed.',
+        message: asString(message.detail) ?? 'The live tail failed.',
         position: asNumber(message.position),
         hint: asString(message.hint),
       };

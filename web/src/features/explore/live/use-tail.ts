@@ -13,6 +13,7 @@ import {
 import { TailConnection, type TailStatus, tailUrl } from '@/features/explore/live/tail-connection';
 import type { TailMessage } from '@/features/explore/live/tail-protocol';
 import { ApiError } from '@/lib/api/api-error';
+import type { Project } from '@/lib/api/client';
 import { sessionQuery } from '@/lib/api/get-session';
 import type { LogRecord } from '@/lib/record';
 
@@ -39,7 +40,7 @@ interface Connection {
   retryMs?: number;
 }
 
-export function useTail(query: string, enabled: boolean, held: boolean): Tail {
+export function useTail(project: Project, query: string, enabled: boolean, held: boolean): Tail {
   const [buffer, setBuffer] = useState<TailBuffer>(EMPTY_BUFFER);
   const [connection, setConnection] = useState<Connection>({ status: 'connecting' });
   const [dropped, setDropped] = useState(0);
@@ -75,10 +76,10 @@ export function useTail(query: string, enabled: boolean, held: boolean): Tail {
       // A browser is not told why a WebSocket was refused; the session's answer tells whether it is over.
       if (retryMs !== undefined) void client.invalidateQueries({ queryKey: sessionQuery.queryKey });
     };
-    const socket = new TailConnection(tailUrl(window.location), query, { onMessage, onStatus });
+    const socket = new TailConnection(tailUrl(window.location, project), query, { onMessage, onStatus });
     live.current = socket;
     let stopped = false;
-    void loadHistory(client, query).then((records) => {
+    void loadHistory(client, project, query).then((records) => {
       if (!stopped) setBuffer((current) => addHistory(current, records));
     });
     return () => {
@@ -86,7 +87,7 @@ export function useTail(query: string, enabled: boolean, held: boolean): Tail {
       socket.close();
       inbox.close();
     };
-  }, [query, enabled, client]);
+  }, [project, query, enabled, client]);
 
   const reconnect = useCallback(() => live.current?.reconnect(), []);
   return {
@@ -124,11 +125,11 @@ class Inbox {
 }
 
 /** The newest stored records; none when the store does not answer, since the tail works without it. */
-async function loadHistory(client: QueryClient, query: string): Promise<LogRecord[]> {
+async function loadHistory(client: QueryClient, project: Project, query: string): Promise<LogRecord[]> {
   const now = Date.now();
   const resolved = { fromMs: now - HISTORY_MS, toMs: now + CLOCKS_AHEAD_MS };
   try {
-    const data = await client.fetchInfiniteQuery(searchQuery({ query, resolved, order: 'desc' }));
+    const data = await client.fetchInfiniteQuery(searchQuery(project, { query, resolved, order: 'desc' }));
     return data.pages.flatMap((page) => page.records);
   } catch {
     return [];

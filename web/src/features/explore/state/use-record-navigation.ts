@@ -67,7 +67,7 @@ export function useRecordNavigation(
 }
 
 async function copyRecord(record: LogRecord): Promise<void> {
-  const copied = await copyText(JSON.stringify(record.raw, null, 2));
+  const copied = await copyText(JSON.stringify(record, null, 2));
   notifications.show({
     message: copied
       ? 'Record copied as JSON'

@@ -1,11 +1,12 @@
-/** The project's keys. */
+/** The project's keys. The secret part of a key is shown once, when it is made. */
 import { queryOptions } from '@tanstack/react-query';
-import { narrowKey } from '@/features/keys/api/keys';
-import { request } from '@/lib/api/client';
-import { asObject, narrowList } from '@/lib/narrow';
+import { type Project, request, type Schemas } from '@/lib/api/client';
 
-export const keysQuery = queryOptions({
-  queryKey: ['keys'],
-  queryFn: async ({ signal }) =>
-    narrowList(asObject(await request('/api/v1/keys', { signal })).keys, narrowKey),
-});
+export type ApiKey = Schemas['KeyBody'];
+
+export function keysQuery(project: Project) {
+  return queryOptions({
+    queryKey: ['keys', project],
+    queryFn: async ({ signal }) => (await request('get', '/api/v1/keys', { project, signal })).keys,
+  });
+}

@@ -1,6 +1,6 @@
 /** Takes a key out of force, at once and for good. */
-import { request } from '@/lib/api/client';
+import { type Project, request } from '@/lib/api/client';
 
-export async function revokeKey(id: string): Promise<void> {
-  await request(`/api/v1/keys/${encodeURIComponent(id)}`, { method: 'DELETE' });
+export async function revokeKey(project: Project, id: string): Promise<void> {
+  await request('delete', '/api/v1/keys/{id}', { project, path: { id } });
 }

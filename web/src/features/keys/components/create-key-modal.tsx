@@ -4,16 +4,15 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { errorText } from '@/components/error-state';
 import { SecretBox } from '@/components/secret-box';
-import { keysQuery } from '@/features/keys/api/get-keys';
-import { SCOPES } from '@/features/keys/api/keys';
 import { createKey } from '@/lib/api/create-key';
 import { sessionQuery } from '@/lib/api/get-session';
+import { DEFAULT_PROJECT, useProject } from '@/lib/project';
 
-const MEANING: Record<(typeof SCOPES)[number], string> = {
-  ingest: 'send records',
-  query: 'search, watch and export',
-  admin: 'manage keys and dead letters',
-};
+const SCOPES = [
+  { scope: 'ingest', meaning: 'send records' },
+  { scope: 'query', meaning: 'search, watch and export' },
+  { scope: 'admin', meaning: 'manage keys and dead letters' },
+];
 
 export function CreateKeyModal({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   return (
@@ -25,14 +24,16 @@ export function CreateKeyModal({ opened, onClose }: { opened: boolean; onClose: 
 
 function CreateKeyForm({ onClose }: { onClose: () => void }) {
   const session = useQuery(sessionQuery);
-  const projects = session.data?.projects.length ? session.data.projects : ['default'];
+  const projects = session.data?.projects ?? [];
+  const looksAt = useProject();
   const [name, setName] = useState('');
-  const [project, setProject] = useState(projects[0] ?? 'default');
+  const [project, setProject] = useState(looksAt ?? DEFAULT_PROJECT);
   const [scopes, setScopes] = useState<string[]>(['ingest']);
   const client = useQueryClient();
   const mutation = useMutation({
     mutationFn: createKey,
-    onSuccess: () => client.invalidateQueries({ queryKey: keysQuery.queryKey }),
+    // Of whichever project it is.
+    onSuccess: () => client.invalidateQueries({ queryKey: ['keys'] }),
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -76,8 +77,8 @@ function CreateKeyForm({ onClose }: { onClose: () => void }) {
         )}
         <Checkbox.Group label="It may" value={scopes} onChange={setScopes} size="xs">
           <Stack gap={8} mt={6}>
-            {SCOPES.map((scope) => (
-              <Checkbox key={scope} value={scope} label={`${scope}: ${MEANING[scope]}`} />
+            {SCOPES.map(({ scope, meaning }) => (
+              <Checkbox key={scope} value={scope} label={`${scope}: ${meaning}`} />
             ))}
           </Stack>
         </Checkbox.Group>

@@ -8,15 +8,15 @@ import { Icon } from '@/components/icon';
 import { MessageState } from '@/components/message-state';
 import { Card, DataTable, Page } from '@/components/page';
 import { TableSkeleton } from '@/components/table-skeleton';
-import { keysQuery } from '@/features/keys/api/get-keys';
-import type { ApiKey } from '@/features/keys/api/keys';
+import { type ApiKey, keysQuery } from '@/features/keys/api/get-keys';
 import { revokeKey } from '@/features/keys/api/revoke-key';
 import { CreateKeyModal } from '@/features/keys/components/create-key-modal';
+import { useProject } from '@/lib/project';
 import { fullTime, relativeTime } from '@/lib/time/timestamp';
 
 export function KeysPage() {
   const [creating, setCreating] = useState(false);
-  const keys = useQuery(keysQuery);
+  const keys = useQuery(keysQuery(useProject()));
   const create = (
     <Button leftSection={<Icon name="plus" size={14} />} onClick={() => setCreating(true)}>
       Create key
@@ -70,9 +70,10 @@ function KeyTable({ keys }: { keys: ApiKey[] }) {
 
 function KeyRow({ item }: { item: ApiKey }) {
   const client = useQueryClient();
+  const project = useProject();
   const revoke = useMutation({
-    mutationFn: revokeKey,
-    onSuccess: () => client.invalidateQueries({ queryKey: keysQuery.queryKey }),
+    mutationFn: (id: string) => revokeKey(project, id),
+    onSuccess: () => client.invalidateQueries({ queryKey: keysQuery(project).queryKey }),
   });
   return (
     <tr>
@@ -99,13 +100,13 @@ function KeyRow({ item }: { item: ApiKey }) {
         </Group>
       </td>
       <td>
-        <When at={item.createdAt} none="–" />
+        <When at={item.created_at} />
       </td>
       <td>
-        <When at={item.lastUsedAt} none="never" />
+        <When at={item.last_used_at} />
       </td>
       <td>
-        <When at={item.expiresAt} none="never" />
+        <When at={item.expires_at} />
       </td>
       <td data-number>
         <ConfirmButton
@@ -125,8 +126,8 @@ function KeyRow({ item }: { item: ApiKey }) {
   );
 }
 
-function When({ at, none }: { at: string | undefined; none: string }) {
-  if (at === undefined) return <span style={{ color: 'var(--text-3)' }}>{none}</span>;
+function When({ at }: { at: string | null | undefined }) {
+  if (!at) return <span style={{ color: 'var(--text-3)' }}>never</span>;
   return (
     <time dateTime={at} title={fullTime(at)} style={{ whiteSpace: 'nowrap' }}>
       {relativeTime(at, Date.now())}

@@ -1,12 +1,7 @@
 /** Signs in; the cookie comes with the answer. */
-import { request } from '@/lib/api/client';
-import { narrowSession, type Session } from '@/lib/api/get-session';
+import { request, type Schemas } from '@/lib/api/client';
+import { enterSession, type Session } from '@/lib/api/get-session';
 
-export interface Credentials {
-  user: string;
-  password: string;
-}
-
-export async function signIn(credentials: Credentials): Promise<Session> {
-  return narrowSession(await request('/api/v1/session', { method: 'POST', body: credentials }));
+export async function signIn(body: Schemas['SignIn']): Promise<Session> {
+  return enterSession(await request('post', '/api/v1/session', { project: undefined, body }));
 }

@@ -5,15 +5,16 @@ import { errorText } from '@/components/error-state';
 import { Icon } from '@/components/icon';
 import { SecretBox } from '@/components/secret-box';
 import { createKey } from '@/lib/api/create-key';
+import { useProject } from '@/lib/project';
 
 interface KeyStepProps {
   dev: boolean;
-  projects: string[];
   created: string | undefined;
   onCreated: (key: string) => void;
 }
 
-export function KeyStep({ dev, projects, created, onCreated }: KeyStepProps) {
+export function KeyStep({ dev, created, onCreated }: KeyStepProps) {
+  const project = useProject();
   const mutation = useMutation({ mutationFn: createKey, onSuccess: onCreated });
   if (dev) {
     return (
@@ -25,8 +26,7 @@ export function KeyStep({ dev, projects, created, onCreated }: KeyStepProps) {
   if (created !== undefined) {
     return <SecretBox secret={created} note="This key is shown only now; it stands in the snippets below." />;
   }
-  const make = () =>
-    mutation.mutate({ name: 'first key', project: projects[0] ?? 'default', scopes: ['ingest'] });
+  const make = () => mutation.mutate({ name: 'first key', project, scopes: ['ingest'] });
   return (
     <>
       <p>

@@ -10,6 +10,7 @@ import classes from '@/features/start/components/start.module.css';
 import { snippets } from '@/features/start/snippets';
 import { hasRecordsQuery } from '@/lib/api/get-has-records';
 import { sessionQuery } from '@/lib/api/get-session';
+import { useProject } from '@/lib/project';
 import type { LogRecord } from '@/lib/record';
 import { rowText } from '@/lib/text';
 
@@ -45,7 +46,7 @@ export function StartPanel({ onExplore }: { onExplore: () => void }) {
         </li>
         <li className={classes.step}>
           <h2>2. The key</h2>
-          <KeyStep dev={dev} projects={session.data?.projects ?? []} created={key} onCreated={setKey} />
+          <KeyStep dev={dev} created={key} onCreated={setKey} />
         </li>
         <li className={classes.step}>
           <h2>3. Send</h2>
@@ -76,7 +77,7 @@ export function StartPanel({ onExplore }: { onExplore: () => void }) {
 
 function FirstRecord({ onExplore }: { onExplore: () => void }) {
   const { data: record, isError } = useQuery({
-    ...hasRecordsQuery,
+    ...hasRecordsQuery(useProject()),
     refetchInterval: (query) => (query.state.data ? false : POLL_MS),
   });
   if (record) return <Arrived record={record} onExplore={onExplore} />;

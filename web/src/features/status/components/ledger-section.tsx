@@ -1,91 +1,124 @@
-/** The ledger as a table, with the verdict whether it adds up. */
+/** The ledger as a table: what came in, and where it went; with an alarm when something is lost. */
 import { useQuery } from '@tanstack/react-query';
 import { ErrorState } from '@/components/error-state';
 import { Icon } from '@/components/icon';
 import { MessageState } from '@/components/message-state';
 import { Card, DataTable } from '@/components/page';
 import { TableSkeleton } from '@/components/table-skeleton';
-import {
-  LEDGER_COUNTS,
-  type LedgerCount,
-  type LedgerEntry,
-  ledgerQuery,
-} from '@/features/status/api/get-ledger';
+import { type LedgerRow, ledgerQuery } from '@/features/status/api/get-ledger';
 import classes from '@/features/status/components/status-page.module.css';
-import { formatCount } from '@/lib/format';
+import { formatCount, plural } from '@/lib/format';
 
-const TITLES: Record<LedgerCount, string> = {
-  received: 'Received',
-  stored: 'Stored',
-  dead_lettered: 'Dead letters',
-  deduplicated: 'Repeats',
-  dropped: 'Dropped by rule',
-  waiting: 'Waiting',
-  expired: 'Expired',
-  deleted: 'Deleted',
-};
+const COLUMNS = [
+  { name: 'received', title: 'Received' },
+  { name: 'stored', title: 'Stored' },
+  { name: 'dead_lettered', title: 'Dead letters' },
+  { name: 'deduplicated', title: 'Repeats' },
+  { name: 'dropped', title: 'Dropped by rule' },
+  { name: 'expired', title: 'Expired' },
+] as const;
 
 export function LedgerSection() {
-  const ledger = useQuery(ledgerQuery);
-  const balanced = ledger.data?.balanced;
+  const { data, error, isPending, refetch } = useQuery(ledgerQuery);
+  const lost = data?.ledger.reduce((sum, row) => sum + lostMessages(row), 0) ?? 0;
   return (
     <section className={classes.section}>
       <h2 className={classes.heading}>
         Ledger
-        {balanced !== undefined && (
-          <span className={classes.verdict} data-good={balanced} role="status">
-            <Icon name={balanced ? 'check' : 'alert-triangle'} size={13} />
-            {balanced ? 'adds up' : 'does not add up: run devlogs verify'}
-          </span>
-        )}
+        {data && <Verdict balanced={data.balanced} lost={lost} />}
       </h2>
       <p className={classes.text}>
-        Every record that was acknowledged is stored, a dead letter, a repeat, dropped by a rule, or still
-        waiting. Expired and deleted records were stored before.
+        Every record that was received is stored, a dead letter, a repeat, or dropped by a rule. Expired
+        records were stored before retention removed them. What still waits is counted once it is processed.
       </p>
+      {lost > 0 && <Loss messages={lost} />}
       <Card>
-        {ledger.isPending && <TableSkeleton label="Loading the ledger" />}
-        {ledger.isError && ledger.data === undefined && (
-          <ErrorState error={ledger.error} title="The ledger did not load" onRetry={() => ledger.refetch()} />
+        {isPending && <TableSkeleton label="Loading the ledger" />}
+        {error !== null && data === undefined && (
+          <ErrorState error={error} title="The ledger did not load" onRetry={() => refetch()} />
         )}
-        {ledger.data?.entries.length === 0 && (
+        {data?.ledger.length === 0 && (
           <MessageState icon="list-details" title="Nothing was received yet">
             The ledger begins with the first record.
           </MessageState>
         )}
-        {ledger.data && ledger.data.entries.length > 0 && <LedgerTable entries={ledger.data.entries} />}
+        {data && data.ledger.length > 0 && <LedgerTable rows={data.ledger} />}
       </Card>
     </section>
   );
 }
 
-function LedgerTable({ entries }: { entries: LedgerEntry[] }) {
+/** Messages that the queue dropped or could not read before they were stored; servers before this figure tell none. */
+function lostMessages(row: LedgerRow & { lost?: number }): number {
+  return row.lost ?? 0;
+}
+
+function Verdict({ balanced, lost }: { balanced: boolean; lost: number }) {
+  const good = balanced && lost === 0;
+  const text = !balanced
+    ? 'does not add up: run devlogs verify'
+    : lost > 0
+      ? 'messages were lost'
+      : 'adds up';
+  return (
+    <span className={classes.verdict} data-good={good} role="status">
+      <Icon name={good ? 'check' : 'alert-triangle'} size={13} />
+      {text}
+    </span>
+  );
+}
+
+function Loss({ messages }: { messages: number }) {
+  return (
+    <p className={classes.alarm} role="alert">
+      <Icon name="alert-triangle" size={16} />
+      <span>
+        <strong>{plural(messages, 'message')} lost.</strong> The queue dropped them before they were stored,
+        or they are damaged on its disk. Give the queue more room or retention, look at the server’s log, and
+        run <code>devlogs verify</code>.
+      </span>
+    </p>
+  );
+}
+
+function LedgerTable({ rows }: { rows: LedgerRow[] }) {
+  const severalQueues = new Set(rows.map((row) => row.incarnation)).size > 1;
+  const showLost = rows.some((row) => lostMessages(row) > 0);
   const head = (
     <>
       <th>Project</th>
+      {severalQueues && <th>Queue</th>}
       <th data-number>Partition</th>
-      {LEDGER_COUNTS.map((name) => (
+      {COLUMNS.map(({ name, title }) => (
         <th key={name} data-number>
-          {TITLES[name]}
+          {title}
         </th>
       ))}
+      {showLost && <th data-number>Lost messages</th>}
     </>
   );
   return (
     <DataTable label="Ledger" head={head}>
-      {entries.map((entry) => (
-        <tr key={`${entry.project}/${entry.incarnation}/${entry.partition}`}>
-          <td>{entry.project}</td>
-          <td data-number>{entry.partition}</td>
-          {LEDGER_COUNTS.map((name) => (
-            <td key={name} data-number>
-              <span className={entry.counts[name] === 0 ? classes.zero : undefined}>
-                {formatCount(entry.counts[name])}
-              </span>
-            </td>
+      {rows.map((row) => (
+        <tr key={`${row.project}/${row.incarnation}/${row.partition}`}>
+          <td>{row.project || <span className={classes.zero}>unknown</span>}</td>
+          {severalQueues && <td className="mono">{row.incarnation.slice(0, 8)}</td>}
+          <td data-number>{row.partition}</td>
+          {COLUMNS.map(({ name }) => (
+            <Count key={name} value={row[name]} />
           ))}
+          {showLost && <Count value={lostMessages(row)} bad />}
         </tr>
       ))}
     </DataTable>
+  );
+}
+
+function Count({ value, bad = false }: { value: number; bad?: boolean }) {
+  const look = value === 0 ? classes.zero : bad ? classes.bad : undefined;
+  return (
+    <td data-number>
+      <span className={look}>{formatCount(value)}</span>
+    </td>
   );
 }

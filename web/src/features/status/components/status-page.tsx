@@ -3,12 +3,14 @@ import { Skeleton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { ErrorState } from '@/components/error-state';
-import { Card, DataTable, Page } from '@/components/page';
-import { type Partition, type Status, statusQuery } from '@/features/status/api/get-status';
+import { Icon } from '@/components/icon';
+import { Card, Page } from '@/components/page';
+import { type Status, statusQuery } from '@/features/status/api/get-status';
 import { LedgerSection } from '@/features/status/components/ledger-section';
+import { PartitionsSection } from '@/features/status/components/partitions-section';
 import classes from '@/features/status/components/status-page.module.css';
 import { formatBytes, formatCompact, formatCount, formatDuration, plural } from '@/lib/format';
-import { asObject, type JsonObject } from '@/lib/narrow';
+import { fullTime } from '@/lib/time/timestamp';
 
 export function StatusPage() {
   const status = useQuery(statusQuery);
@@ -22,140 +24,102 @@ export function StatusPage() {
       )}
       {status.data && (
         <>
-          {status.isError && <p role="alert">The server does not answer; these are its last figures.</p>}
+          {status.isError && <Alarm>The server does not answer; these are its last figures.</Alarm>}
+          <FailedChecks checks={status.data.checks} />
           <Tiles status={status.data} />
-          <Partitions status={status.data} />
+          <PartitionsSection partitions={status.data.queue.partitions} />
         </>
       )}
-      <LedgerSection />
-      {status.data?.others.map((section) => (
-        <section key={section.title} className={classes.section}>
-          <h2 className={classes.heading}>{section.title}</h2>
-          <Card>
-            <Members members={section.members} />
-          </Card>
-        </section>
-      ))}
+      {/* Without the status, its error stands for both. */}
+      {!(status.isError && status.data === undefined) && <LedgerSection />}
+      {status.data && <Details status={status.data} />}
     </Page>
   );
 }
 
-function Tiles({ status }: { status: Status }) {
-  const waiting = status.partitions.reduce((sum, item) => sum + (item.waitingMessages ?? 0), 0);
-  const { storeRows, storeBytes, storeSegments, uptimeSeconds, deadLetters } = status;
-  const uptime = uptimeSeconds === undefined ? undefined : `running for ${formatDuration(uptimeSeconds)}`;
-  const segments = storeSegments === undefined ? '' : `, ${plural(storeSegments, 'segment')}`;
+function Alarm({ children }: { children: ReactNode }) {
+  return (
+    <p className={classes.alarm} role="alert">
+      <Icon name="alert-triangle" size={16} />
+      <span>{children}</span>
+    </p>
+  );
+}
+
+function FailedChecks({ checks }: { checks: Status['checks'] }) {
+  return Object.entries(checks)
+    .filter(([, says]) => says !== 'ok')
+    .map(([name, says]) => (
+      <Alarm key={name}>
+        <strong>{name}:</strong> {says}
+      </Alarm>
+    ));
+}
+
+function Tiles({ status: { queue, store, ...node } }: { status: Status }) {
+  const waiting = queue.partitions.reduce((sum, item) => sum + item.waiting_messages, 0);
   return (
     <div className={classes.tiles}>
       <Tile
         label="Server"
-        value={status.ready === undefined ? 'running' : status.ready ? 'ready' : 'not ready'}
-        detail={[`version ${status.version}`, uptime].filter(Boolean).join(', ')}
+        value={node.ready ? 'ready' : 'not ready'}
+        detail={`version ${node.version}, running for ${formatDuration(node.uptime_seconds)}`}
       />
       <Tile
         label="Queue"
         value={waiting === 0 ? 'drained' : `${plural(waiting, 'message')} behind`}
-        detail={plural(status.partitions.length, 'partition')}
+        detail={plural(queue.partitions.length, 'partition')}
       />
       <Tile
         label="Stored records"
-        value={storeRows === undefined ? '–' : formatCompact(storeRows)}
-        detail={`${status.storeBackend}${segments}`}
+        value={formatCompact(store.rows)}
+        detail={`${store.backend}, ${plural(store.segments, 'segment')}`}
       />
       <Tile
         label="Store size"
-        value={storeBytes === undefined ? '–' : formatBytes(storeBytes)}
-        detail={storeBytes && storeRows ? `${formatBytes(storeBytes / storeRows)} a record` : undefined}
+        value={formatBytes(store.bytes)}
+        detail={store.rows > 0 ? `${formatBytes(store.bytes / store.rows)} a record` : undefined}
       />
-      {deadLetters !== undefined && (
-        <Tile
-          label="Dead letters"
-          value={formatCompact(deadLetters)}
-          detail={deadLetters === 0 ? 'nothing was put aside' : 'waiting for you'}
-        />
-      )}
+      <Tile
+        label="Dead letters"
+        value={formatCompact(node.dead_letters)}
+        detail={node.dead_letters === 0 ? 'nothing was put aside' : 'of all projects; waiting for you'}
+      />
     </div>
   );
 }
 
-function Tile({ label, value, detail }: { label: string; value: ReactNode; detail?: ReactNode }) {
+function Tile({ label, value, detail }: { label: string; value: string; detail: string | undefined }) {
   return (
     <div className={classes.tile}>
       <div className={classes.label}>{label}</div>
       <div className={classes.value}>{value}</div>
-      {detail && <div className={classes.detail}>{detail}</div>}
+      {detail !== undefined && <div className={classes.detail}>{detail}</div>}
     </div>
   );
 }
 
-function Partitions({ status }: { status: Status }) {
-  if (status.partitions.length === 0) return null;
-  const head = (
-    <>
-      <th>Partition</th>
-      <th data-number>Oldest</th>
-      <th data-number>Stored up to</th>
-      <th data-number>Next</th>
-      <th data-number>Waiting</th>
-      <th data-number>Size</th>
-    </>
-  );
+function Details({ status: { store, queue, addresses } }: { status: Status }) {
+  const members = [
+    ...Object.entries(addresses).map(([name, address]) => [`${name} address`, address] as const),
+    ['oldest record', store.oldest ? fullTime(store.oldest) : 'none'] as const,
+    ['newest record', store.newest ? fullTime(store.newest) : 'none'] as const,
+    ['records not yet in a segment', formatCount(store.buffered_rows)] as const,
+    ['queue', queue.incarnation] as const,
+  ];
   return (
     <section className={classes.section}>
-      <h2 className={classes.heading}>Queue partitions</h2>
+      <h2 className={classes.heading}>Details</h2>
       <Card>
-        <DataTable label="Queue partitions" head={head}>
-          {status.partitions.map((item) => (
-            <PartitionRow key={item.id} item={item} />
+        <dl className={classes.members}>
+          {members.map(([name, value]) => (
+            <div key={name} className={classes.member}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
           ))}
-        </DataTable>
+        </dl>
       </Card>
     </section>
-  );
-}
-
-function PartitionRow({ item }: { item: Partition }) {
-  const count = (value: number | undefined) => (value === undefined ? '–' : formatCount(value));
-  return (
-    <tr>
-      <td>{item.id}</td>
-      <td data-number>{count(item.oldest)}</td>
-      <td data-number>{count(item.written)}</td>
-      <td data-number>{count(item.next)}</td>
-      <td data-number>{count(item.waitingMessages)}</td>
-      <td data-number>{item.bytes === undefined ? '–' : formatBytes(item.bytes)}</td>
-    </tr>
-  );
-}
-
-/** Members by name; one level of nesting is flattened with dots, deeper values are JSON. */
-function Members({ members }: { members: JsonObject }) {
-  const flat = Object.entries(members).flatMap(([name, value]) => {
-    const inner = Object.entries(asObject(value));
-    return inner.length === 0
-      ? [[name, value] as const]
-      : inner.map(([key, item]) => [`${name}.${key}`, item] as const);
-  });
-  return (
-    <dl className={classes.members}>
-      {flat.map(([name, value]) => (
-        <Member key={name} name={name} value={value} />
-      ))}
-    </dl>
-  );
-}
-
-function Member({ name, value }: { name: string; value: unknown }) {
-  const text =
-    typeof value === 'string'
-      ? value
-      : typeof value === 'number'
-        ? formatCount(value)
-        : JSON.stringify(value);
-  return (
-    <>
-      <dt>{name}</dt>
-      <dd>{text}</dd>
-    </>
   );
 }
