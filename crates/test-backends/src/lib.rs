@@ -6,7 +6,9 @@
 //!
 //! A server that can't be had fails the test with what is missing and how to get it; nothing is skipped.
 
+pub mod clickhouse;
 pub mod install;
+pub mod kafka;
 pub mod postgres;
 pub mod process;
 pub mod scratch;
