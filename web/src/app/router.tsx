@@ -8,6 +8,7 @@ import {
   lazyRouteComponent,
   type RouterHistory,
   redirect,
+  retainSearchParams,
 } from '@tanstack/react-router';
 import { ExploreRoute } from '@/app/routes/explore-route';
 import { NotFound } from '@/app/routes/not-found';
@@ -33,6 +34,8 @@ const signedIn = createRoute({
   getParentRoute: () => root,
   id: 'signed-in',
   component: Shell,
+  // Whatever page comes next, it looks at the same project.
+  search: { middlewares: [retainSearchParams<UrlSearch>(['project'])] },
   beforeLoad: async ({ context, location }) => {
     try {
       await context.client.ensureQueryData(sessionQuery);

@@ -1,7 +1,9 @@
 /** The frame around the pages: header with navigation, theme, help and session. */
 import { ActionIcon, Menu, Tooltip } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
 import { useState } from 'react';
+import { ProjectMenu, UnknownProject } from '@/app/project-menu';
 import { SessionMenu } from '@/app/session-menu';
 import classes from '@/app/shell.module.css';
 import { ShortcutsHelp } from '@/app/shortcuts-help';
@@ -9,6 +11,8 @@ import { ThemeMenu } from '@/app/theme-menu';
 import { ErrorBoundary } from '@/components/error-boundary';
 import { Icon } from '@/components/icon';
 import { Logo } from '@/components/logo';
+import { sessionQuery } from '@/lib/api/get-session';
+import { DEFAULT_PROJECT, useProject } from '@/lib/project';
 import { useShortcuts } from '@/lib/use-shortcuts';
 
 const PAGES = [
@@ -26,6 +30,9 @@ export function Root() {
 export function Shell() {
   const [help, setHelp] = useState(false);
   const path = useRouterState({ select: (state) => state.location.pathname });
+  const project = useProject();
+  const session = useQuery({ ...sessionQuery, enabled: false });
+  const unknown = session.data?.projects.includes(project ?? DEFAULT_PROJECT) === false;
   useShortcuts({ '?': () => setHelp(true) });
   return (
     <>
@@ -38,6 +45,7 @@ export function Shell() {
           <Logo size={22} />
           Instant Dev Logs
         </Link>
+        <ProjectMenu />
         <nav className={classes.nav} aria-label="Pages">
           {PAGES.map(({ to, label }) => (
             <Link key={to} to={to} search={{}} className={classes.link} activeOptions={ACTIVE}>
@@ -57,7 +65,7 @@ export function Shell() {
       </header>
       <main id="main" className={classes.main}>
         <ErrorBoundary what="this page" resetKey={path}>
-          <Outlet />
+          {project !== undefined && unknown ? <UnknownProject name={project} /> : <Outlet key={project} />}
         </ErrorBoundary>
       </main>
       <ShortcutsHelp opened={help} onClose={() => setHelp(false)} />

@@ -1,6 +1,6 @@
 /** The URL's query text as plain strings. The router's own form would read `q=500` as a number. */
 
-export type UrlSearch = Record<string, string>;
+export type UrlSearch = Record<string, string | undefined>;
 
 export function parseSearchText(text: string): UrlSearch {
   return Object.fromEntries(new URLSearchParams(text));
