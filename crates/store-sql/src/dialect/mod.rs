@@ -1,0 +1,4 @@
+//! What differs between the databases.
+
+pub mod clickhouse;
+pub mod postgres;
