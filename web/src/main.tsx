@@ -1,6 +1,5 @@
 /** The start of the dashboard. */
-import '@mantine/core/styles.css';
-import '@mantine/notifications/styles.css';
+import '@/styles/mantine.css';
 import '@/styles/fonts.css';
 import '@/styles/tokens.css';
 import '@/styles/global.css';

@@ -10,10 +10,8 @@ import {
   redirect,
   retainSearchParams,
 } from '@tanstack/react-router';
-import { ExploreRoute } from '@/app/routes/explore-route';
 import { NotFound } from '@/app/routes/not-found';
 import { PageError } from '@/app/routes/page-error';
-import { SignInRoute } from '@/app/routes/sign-in-route';
 import { Root, Shell } from '@/app/shell';
 import { isStatus } from '@/lib/api/api-error';
 import { sessionQuery } from '@/lib/api/get-session';
@@ -46,7 +44,11 @@ const signedIn = createRoute({
 });
 
 const routes = [
-  createRoute({ getParentRoute: () => signedIn, path: '/', component: ExploreRoute }),
+  createRoute({
+    getParentRoute: () => signedIn,
+    path: '/',
+    component: lazyRouteComponent(() => import('@/app/routes/explore-route'), 'ExploreRoute'),
+  }),
   createRoute({
     getParentRoute: () => signedIn,
     path: '/start',
@@ -72,7 +74,11 @@ const routes = [
   }),
 ];
 
-const signIn = createRoute({ getParentRoute: () => root, path: '/sign-in', component: SignInRoute });
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in',
+  component: lazyRouteComponent(() => import('@/app/routes/sign-in-route'), 'SignInRoute'),
+});
 
 export function makeRouter(client: QueryClient, history?: RouterHistory) {
   return createRouter({

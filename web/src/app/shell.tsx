@@ -2,11 +2,10 @@
 import { ActionIcon, Menu, Tooltip } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
-import { useState } from 'react';
+import { lazy, Suspense, useState } from 'react';
 import { ProjectMenu, UnknownProject } from '@/app/project-menu';
 import { SessionMenu } from '@/app/session-menu';
 import classes from '@/app/shell.module.css';
-import { ShortcutsHelp } from '@/app/shortcuts-help';
 import { ThemeMenu } from '@/app/theme-menu';
 import { ErrorBoundary } from '@/components/error-boundary';
 import { Icon } from '@/components/icon';
@@ -14,6 +13,8 @@ import { Logo } from '@/components/logo';
 import { sessionQuery } from '@/lib/api/get-session';
 import { DEFAULT_PROJECT, useProject } from '@/lib/project';
 import { useShortcuts } from '@/lib/use-shortcuts';
+
+const ShortcutsHelp = lazy(() => import('@/app/shortcuts-help'));
 
 const PAGES = [
   { to: '/', label: 'Explore' },
@@ -68,7 +69,7 @@ export function Shell() {
           {project !== undefined && unknown ? <UnknownProject name={project} /> : <Outlet key={project} />}
         </ErrorBoundary>
       </main>
-      <ShortcutsHelp opened={help} onClose={() => setHelp(false)} />
+      <Suspense>{help && <ShortcutsHelp onClose={() => setHelp(false)} />}</Suspense>
     </>
   );
 }

@@ -34,9 +34,9 @@ const GROUPS: { title: string; keys: [keys: string[], does: string][] }[] = [
   { title: 'Everywhere', keys: [[['?'], 'This sheet']] },
 ];
 
-export function ShortcutsHelp({ opened, onClose }: { opened: boolean; onClose: () => void }) {
+export default function ShortcutsHelp({ onClose }: { onClose: () => void }) {
   return (
-    <Modal opened={opened} onClose={onClose} title="Keyboard shortcuts" size="lg" centered>
+    <Modal opened onClose={onClose} title="Keyboard shortcuts" size="lg" centered>
       <div className={classes.groups}>
         {GROUPS.map((group) => (
           <section key={group.title}>

@@ -2,8 +2,13 @@
 
 import { useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
+import { lazy, Suspense } from 'react';
 import { ExplorePage } from '@/features/explore/components/explore-page';
-import { StartPanel } from '@/features/start/components/start-panel';
+
+/** Most visitors have records and never see it. */
+const StartPanel = lazy(async () => ({
+  default: (await import('@/features/start/components/start-panel')).StartPanel,
+}));
 
 export function ExploreRoute() {
   const navigate = useNavigate();
@@ -12,5 +17,13 @@ export function ExploreRoute() {
     void client.invalidateQueries();
     void navigate({ to: '/', search: { from: '-24h' } });
   };
-  return <ExplorePage firstRun={<StartPanel onExplore={explore} />} />;
+  return (
+    <ExplorePage
+      firstRun={
+        <Suspense>
+          <StartPanel onExplore={explore} />
+        </Suspense>
+      }
+    />
+  );
 }

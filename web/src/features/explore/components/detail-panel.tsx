@@ -30,7 +30,7 @@ interface DetailPanelProps {
   onClose: () => void;
 }
 
-export function DetailPanel(props: DetailPanelProps) {
+export default function DetailPanel(props: DetailPanelProps) {
   const { id, loaded, context, handlers, onContext, onOpen } = props;
   const fetched = useQuery({
     ...contextQuery(useProject(), { id, neighbours: 0, same: undefined }),

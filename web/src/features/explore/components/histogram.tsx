@@ -10,7 +10,7 @@ import { formatCompact, formatCount, formatDuration, plural } from '@/lib/format
 import { emptySums, type LevelGroup } from '@/lib/level';
 import { fullTime } from '@/lib/time/timestamp';
 
-interface HistogramProps {
+export interface HistogramProps {
   data: PlotData;
   /** True while newer counts are on their way. */
   stale: boolean;
@@ -20,7 +20,7 @@ interface HistogramProps {
   onLevel: (level: LevelGroup) => void;
 }
 
-export function Histogram({ data, stale, onBrush, onResetZoom, onLevel }: HistogramProps) {
+export default function Histogram({ data, stale, onBrush, onResetZoom, onLevel }: HistogramProps) {
   const [hover, setHover] = useState<{ index: number; left: number }>();
   const { ref: sizeRef, width } = useElementSize<HTMLDivElement>();
   const total = data.buckets.reduce((sum, bucket) => sum + bucket.count, 0);

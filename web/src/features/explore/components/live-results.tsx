@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from 'react';
 import { MessageState } from '@/components/message-state';
 import { ColumnsMenu } from '@/features/explore/components/columns-menu';
 import classes from '@/features/explore/components/explore.module.css';
-import { Histogram } from '@/features/explore/components/histogram';
+import { LazyHistogram } from '@/features/explore/components/lazy-histogram';
 import { LiveBar } from '@/features/explore/components/live-bar';
 import { ResultsTable } from '@/features/explore/components/results-table';
 import { levelQuery } from '@/features/explore/components/search-histogram';
@@ -39,7 +39,7 @@ export function LiveResults(props: LiveResultsProps) {
   const toNewest = () => navigation.table.current?.scrollTo(0);
   return (
     <>
-      <Histogram
+      <LazyHistogram
         data={data}
         stale={false}
         onLevel={(level) => update({ query: levelQuery(state.query, level) })}

@@ -20,7 +20,7 @@ interface QueryEditorProps {
   viewRef: RefObject<EditorView | null>;
 }
 
-export function QueryEditor(props: QueryEditorProps) {
+export default function QueryEditor(props: QueryEditorProps) {
   const { value, problem, viewRef } = props;
   const host = useRef<HTMLDivElement>(null);
   const latest = useRef(props);

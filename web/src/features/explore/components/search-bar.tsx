@@ -3,11 +3,10 @@
 import type { EditorView } from '@codemirror/view';
 import { ActionIcon, Tooltip } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
-import { type RefObject, useEffect, useMemo, useState } from 'react';
+import { lazy, type RefObject, Suspense, useEffect, useMemo, useState } from 'react';
 import { Icon } from '@/components/icon';
 import { fieldValuesQuery } from '@/features/explore/api/field-values';
 import { fieldsQuery } from '@/features/explore/api/fields';
-import { QueryEditor } from '@/features/explore/components/query-editor';
 import classes from '@/features/explore/components/search-bar.module.css';
 import type { CompletionData } from '@/features/explore/editor/completion';
 import type { ApiError } from '@/lib/api/api-error';
@@ -15,6 +14,10 @@ import { useProject } from '@/lib/project';
 import type { ResolvedRange } from '@/lib/time/range';
 
 const COMPLETION_VALUES = 50;
+
+/** The editor is as large as the rest of the page: it is loaded beside the page, and the records don't wait for it. */
+const editor = import('@/features/explore/components/query-editor');
+const QueryEditor = lazy(() => editor);
 
 interface SearchBarProps {
   query: string;
@@ -52,14 +55,16 @@ export function SearchBar({ query, resolved, onSubmit, problem, viewRef }: Searc
     <>
       <search className={classes.bar} data-problem={shown ? true : undefined}>
         <Icon name="search" className={classes.icon} />
-        <QueryEditor
-          value={query}
-          onSubmit={onSubmit}
-          onChange={setDraft}
-          problem={problem}
-          completionData={completionData}
-          viewRef={viewRef}
-        />
+        <Suspense fallback={<div className={classes.loading}>{query}</div>}>
+          <QueryEditor
+            value={query}
+            onSubmit={onSubmit}
+            onChange={setDraft}
+            problem={problem}
+            completionData={completionData}
+            viewRef={viewRef}
+          />
+        </Suspense>
         <div className={classes.actions}>
           {draft === '' && query === '' ? (
             <kbd className={classes.key} title="Press / to search">

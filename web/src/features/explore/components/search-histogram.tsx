@@ -1,12 +1,11 @@
 /** The histogram of a search: brushing zooms in, and back again. */
-import { Skeleton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { ErrorBoundary } from '@/components/error-boundary';
 import { errorText } from '@/components/error-state';
 import { histogramQuery } from '@/features/explore/api/histogram';
-import { Histogram } from '@/features/explore/components/histogram';
 import classes from '@/features/explore/components/histogram.module.css';
+import { HistogramSkeleton, LazyHistogram } from '@/features/explore/components/lazy-histogram';
 import { useRunStore } from '@/features/explore/state/run-store';
 import type { ExploreState } from '@/features/explore/state/url-state';
 import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
@@ -59,7 +58,7 @@ export function SearchHistogram({ state, resolved, update }: SearchHistogramProp
   };
   return (
     <ErrorBoundary what="the histogram">
-      <Histogram
+      <LazyHistogram
         data={data}
         stale={histogram.isPlaceholderData}
         onBrush={brush}
@@ -72,17 +71,4 @@ export function SearchHistogram({ state, resolved, update }: SearchHistogramProp
 
 export function levelQuery(query: string, level: LevelGroup): string {
   return level === 'none' ? appendClause(query, '-level:*') : onlyValue(query, 'level', level);
-}
-
-function HistogramSkeleton() {
-  return (
-    <div className={classes.root} role="status" aria-label="Counting">
-      <div className={classes.head}>
-        <Skeleton height={12} width={110} />
-      </div>
-      <div className={classes.plot} style={{ padding: '6px 12px' }}>
-        <Skeleton height="100%" />
-      </div>
-    </div>
-  );
 }

@@ -1,8 +1,7 @@
 /** The lower part of explore: facets, results, the open record. On narrow screens the first and last cover the page. */
 import { Drawer, FocusTrap } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';
-import type { ReactNode } from 'react';
-import { DetailPanel } from '@/features/explore/components/detail-panel';
+import { lazy, type ReactNode, Suspense } from 'react';
 import classes from '@/features/explore/components/explore.module.css';
 import { Facets } from '@/features/explore/components/facets';
 import type { ExploreState } from '@/features/explore/state/url-state';
@@ -10,6 +9,8 @@ import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
 import type { RecordNavigation } from '@/features/explore/state/use-record-navigation';
 import { excludeValue, includeValue } from '@/lib/query/edit';
 import type { ResolvedRange } from '@/lib/time/range';
+
+const DetailPanel = lazy(() => import('@/features/explore/components/detail-panel'));
 
 export const NARROW_QUERY = '(max-width: 860px)';
 
@@ -74,21 +75,23 @@ function OpenRecord({
       { replace: true },
     );
   const panel = (
-    <DetailPanel
-      id={id}
-      loaded={navigation.openRecord}
-      context={state.context}
-      handlers={{
-        onInclude: filter(includeValue),
-        onExclude: filter(excludeValue),
-        onToggleColumn: toggleColumn,
-        columns,
-      }}
-      onContext={(context) => update({ context }, { replace: true })}
-      onMove={navigation.move}
-      onOpen={navigation.open}
-      onClose={navigation.close}
-    />
+    <Suspense>
+      <DetailPanel
+        id={id}
+        loaded={navigation.openRecord}
+        context={state.context}
+        handlers={{
+          onInclude: filter(includeValue),
+          onExclude: filter(excludeValue),
+          onToggleColumn: toggleColumn,
+          columns,
+        }}
+        onContext={(context) => update({ context }, { replace: true })}
+        onMove={navigation.move}
+        onOpen={navigation.open}
+        onClose={navigation.close}
+      />
+    </Suspense>
   );
   if (!narrow) {
     return (
