@@ -55,7 +55,7 @@ const server = http.createServer((request, response) => {
   return answer(404, { error: 'no such page' })
 })
 
-server.listen(Number(process.env.PORT ?? 3001), '127.0.0.1', () => {
+server.listen(Number(process.env.PORT ?? 3001), process.env.HOST ?? '127.0.0.1', () => {
   log.info({ port: server.address().port }, 'checkout listens')
 })
 

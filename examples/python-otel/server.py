@@ -56,7 +56,7 @@ class Billing(BaseHTTPRequestHandler):
 
 def main():
     provider = start_logging()
-    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "3002"))), Billing)
+    server = ThreadingHTTPServer((os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "3002"))), Billing)
     log.info("billing listens", extra={"port": server.server_port})
     signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever()
