@@ -25,6 +25,7 @@ pub enum Command {
     Keys(client::keys::Args),
     DeadLetters(client::dead_letters::Args),
     Replay(client::replay::Args),
+    Queue(client::queue::Args),
     Verify(Verify),
     Config(Config),
     /// Print the OpenAPI document

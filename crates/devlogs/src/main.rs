@@ -55,6 +55,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(args) => client::keys::run(args).await,
         Command::DeadLetters(args) => client::dead_letters::run(args).await,
         Command::Replay(args) => client::replay::run(args).await,
+        Command::Queue(args) => client::queue::run(args).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Config(args) => config_command::run(args.command),
         Command::Openapi => print_openapi(),

@@ -1,6 +1,7 @@
 //! Records that could not be stored, kept until someone sends them again or drops them.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use model::RecordId;
 use model::position::{Incarnation, Partition, Position};
@@ -43,38 +44,81 @@ impl fmt::Debug for DeadLetter {
 }
 
 /// A dead letter in a list.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DeadLetterSummary {
-    pub id: RecordId,
-    pub project: String,
-    pub incarnation: Incarnation,
-    pub partition: Partition,
-    pub position: Position,
-    pub index: u32,
-    pub reason: String,
-    pub at: i64,
-    pub received: i64,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedDeadLetter {
+    /// Without its payload if that is larger than [`LISTED_BYTES_MAX`].
+    pub letter: DeadLetter,
     pub payload_bytes: u64,
-    /// None if it is larger than [`LISTED_BYTES_MAX`].
-    pub payload: Option<Vec<u8>>,
 }
 
 /// Payloads up to this are part of a list.
 pub const LISTED_BYTES_MAX: i64 = 16 << 10;
 
-impl fmt::Debug for DeadLetterSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeadLetterSummary")
-            .field("id", &self.id)
-            .field("project", &self.project)
-            .field("reason", &self.reason)
-            .field("payload_bytes", &self.payload_bytes)
-            .finish_non_exhaustive()
+/// Letters that are kept at most, and the bytes of their payloads. More are refused with [`MetadataError::Full`], never
+/// dropped. It is more than one message can have.
+pub const LETTERS_MAX: u64 = 200_000;
+pub const LETTER_BYTES_MAX: u64 = 1 << 30;
+
+/// Letters, and the bytes of their payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Amount {
+    letters: u64,
+    bytes: u64,
+}
+
+/// How many letters there may be, and what is known about how many there are.
+#[derive(Debug)]
+pub(crate) struct Room {
+    max: Amount,
+    /// At least what is there, so that letters are counted seldom: what was put since the last count is added, what was
+    /// deleted is not taken off. None before the first count.
+    used: Mutex<Option<Amount>>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::of(LETTERS_MAX, LETTER_BYTES_MAX)
+    }
+}
+
+impl Room {
+    pub(crate) fn of(letters: u64, bytes: u64) -> Self {
+        Self { max: Amount { letters, bytes }, used: Mutex::default() }
+    }
+
+    fn has(&self, amount: Amount) -> bool {
+        amount.letters <= self.max.letters && amount.bytes <= self.max.bytes
+    }
+
+    /// Adds letters; false if they must be counted to know whether they fit.
+    fn add(&self, letters: &[DeadLetter]) -> bool {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes: u64 = letters.iter().map(|letter| letter.payload.len() as u64).sum();
+        let sum = used
+            .map(|used| Amount { letters: used.letters + letters.len() as u64, bytes: used.bytes + bytes })
+            .filter(|sum| self.has(*sum));
+        if sum.is_some() {
+            *used = sum;
+        }
+        sum.is_some()
+    }
+
+    /// Takes note of a count with letters that are not committed yet.
+    fn counted(&self, amount: Amount) -> Result<(), MetadataError> {
+        if !self.has(amount) {
+            let Amount { letters, bytes } = self.max;
+            return Err(MetadataError::Full(format!(
+                "there are as many dead letters as may be ({letters}, or {bytes} bytes); send some again or drop them"
+            )));
+        }
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(amount);
+        Ok(())
     }
 }
 
 impl Metadata {
     /// Stores letters, all or none; they are durable when it returns. One that is there already is replaced.
+    /// [`MetadataError::Full`] when there would be more than [`LETTERS_MAX`] or [`LETTER_BYTES_MAX`].
     pub async fn put_dead_letters(&self, letters: &[DeadLetter]) -> Result<(), MetadataError> {
         let mut transaction = self.write().await?;
         for letter in letters {
@@ -96,6 +140,14 @@ impl Metadata {
             .execute(&mut *transaction)
             .await?;
         }
+        let room = &self.inner.letters;
+        if !room.add(letters) {
+            let (letters, bytes): (i64, i64) =
+                sqlx::query_as("SELECT count(*), coalesce(sum(length(payload)), 0) FROM dead_letters")
+                    .fetch_one(&mut *transaction)
+                    .await?;
+            room.counted(Amount { letters: letters.unsigned_abs(), bytes: bytes.unsigned_abs() })?;
+        }
         transaction.commit().await?;
         Ok(())
     }
@@ -106,11 +158,11 @@ impl Metadata {
         project: Option<&str>,
         after: Option<(i64, RecordId)>,
         limit: u32,
-    ) -> Result<Vec<DeadLetterSummary>, MetadataError> {
+    ) -> Result<Vec<ListedDeadLetter>, MetadataError> {
         let (at, id) = after.map_or((i64::MAX, "~".to_owned()), |(at, id)| (at, id.to_string()));
         Ok(sqlx::query_as(
             "SELECT id, project, incarnation, partition, position, \"index\", reason, at, received,
-                    length(payload) AS payload_bytes, CASE WHEN length(payload) <= ?5 THEN payload END AS payload
+                    length(payload) AS payload_bytes, CASE WHEN length(payload) <= ?5 THEN payload ELSE x'' END AS payload
              FROM dead_letters WHERE (?1 IS NULL OR project = ?1) AND (at, id) < (?2, ?3)
              ORDER BY at DESC, id DESC LIMIT ?4",
         )
@@ -132,11 +184,10 @@ impl Metadata {
     }
 
     pub async fn dead_letter(&self, id: RecordId) -> Result<Option<DeadLetter>, MetadataError> {
-        let row = sqlx::query("SELECT * FROM dead_letters WHERE id = ?")
+        Ok(sqlx::query_as("SELECT * FROM dead_letters WHERE id = ?")
             .bind(id.to_string())
             .fetch_optional(self.readers())
-            .await?;
-        Ok(row.map(|row| letter(&row)).transpose()?)
+            .await?)
     }
 
     /// Deletes a letter if it is still the one that came from that position: a letter that was sent again and failed
@@ -162,7 +213,7 @@ impl Metadata {
     }
 }
 
-impl<'r> FromRow<'r, SqliteRow> for DeadLetterSummary {
+impl<'r> FromRow<'r, SqliteRow> for DeadLetter {
     fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: parsed(row, "id")?,
@@ -174,25 +225,16 @@ impl<'r> FromRow<'r, SqliteRow> for DeadLetterSummary {
             reason: row.try_get("reason")?,
             at: row.try_get("at")?,
             received: row.try_get("received")?,
-            payload_bytes: row.try_get::<i64, _>("payload_bytes")?.unsigned_abs(),
             payload: row.try_get("payload")?,
         })
     }
 }
 
-fn letter(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
-    Ok(DeadLetter {
-        id: parsed(row, "id")?,
-        project: row.try_get("project")?,
-        incarnation: parsed(row, "incarnation")?,
-        partition: Partition(row.try_get("partition")?),
-        position: Position(row.try_get::<i64, _>("position")? as u64),
-        index: row.try_get("index")?,
-        reason: row.try_get("reason")?,
-        at: row.try_get("at")?,
-        received: row.try_get("received")?,
-        payload: row.try_get("payload")?,
-    })
+impl<'r> FromRow<'r, SqliteRow> for ListedDeadLetter {
+    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
+        let payload_bytes: i64 = row.try_get("payload_bytes")?;
+        Ok(Self { letter: DeadLetter::from_row(row)?, payload_bytes: payload_bytes.unsigned_abs() })
+    }
 }
 
 fn parsed<T: std::str::FromStr>(row: &SqliteRow, column: &'static str) -> Result<T, sqlx::Error>

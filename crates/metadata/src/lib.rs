@@ -28,7 +28,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, 
 use sqlx::{Connection, Transaction};
 
 pub use bootstrap::Secrets;
-pub use dead_letters::{DeadLetter, DeadLetterSummary};
+pub use dead_letters::{DeadLetter, ListedDeadLetter};
 pub use keys::{KeyInfo, NewKey, Principal, Scope, Scopes};
 pub use projects::{DEFAULT_PROJECT, Project};
 pub use users::{NewSession, Session};
@@ -50,6 +50,7 @@ struct Inner {
     keys: keys::Cache,
     passwords: passwords::Passwords,
     throttle: throttle::Throttle,
+    letters: dead_letters::Room,
 }
 
 impl Metadata {
@@ -86,6 +87,7 @@ impl Metadata {
                 keys: keys::Cache::default(),
                 passwords: passwords::Passwords::default(),
                 throttle: throttle::Throttle::default(),
+                letters: dead_letters::Room::default(),
             }),
         })
     }
@@ -149,6 +151,9 @@ pub enum MetadataError {
     /// There already is one of this name.
     #[error("{0}")]
     Exists(String),
+    /// There is as much as may be; says of what, and what to do.
+    #[error("{0}")]
+    Full(String),
     #[error("user or password is wrong")]
     WrongPassword,
     #[error("too many failed sign-ins; try again in {} s", retry_after.as_secs().max(1))]

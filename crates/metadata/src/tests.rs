@@ -7,6 +7,7 @@ use model::position::{Incarnation, Partition, Position};
 use tempfile::TempDir;
 
 use super::*;
+use crate::dead_letters::Room;
 
 async fn open() -> (Metadata, TempDir) {
     let folder = TempDir::new().unwrap();
@@ -190,9 +191,9 @@ async fn dead_letters_page_and_a_newer_one_survives_the_deletion_of_the_older() 
     loop {
         let page = metadata.dead_letters(Some("a"), after, 3).await.unwrap();
         let Some(last) = page.last() else { break };
-        assert_eq!((last.payload_bytes, last.payload.as_deref()), (3, Some(&[0, 255, 1][..])));
-        after = Some((last.at, last.id));
-        seen.extend(page.iter().map(|letter| letter.id.origin));
+        assert_eq!((last.payload_bytes, &last.letter.payload[..]), (3, &[0, 255, 1][..]));
+        after = Some((last.letter.at, last.letter.id));
+        seen.extend(page.iter().map(|listed| listed.letter.id.origin));
     }
     assert_eq!(seen, [4, 3, 1, 0]);
 
@@ -209,6 +210,35 @@ async fn dead_letters_page_and_a_newer_one_survives_the_deletion_of_the_older() 
     assert_eq!(metadata.dead_letter(old.id).await.unwrap().as_ref(), Some(&again));
     assert!(delete(again).await);
     assert!(metadata.dead_letter(old.id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_large_letter_is_listed_without_its_payload() {
+    let (metadata, _folder) = open().await;
+    let large = DeadLetter { payload: vec![7; 20 << 10], ..letter(1, "a", 1, 1) };
+    metadata.put_dead_letters(std::slice::from_ref(&large)).await.unwrap();
+    let listed = metadata.dead_letters(None, None, 10).await.unwrap().remove(0);
+    assert_eq!((listed.payload_bytes, listed.letter.payload.len()), (20 << 10, 0));
+    assert_eq!(metadata.dead_letter(large.id).await.unwrap(), Some(large));
+}
+
+#[tokio::test]
+async fn dead_letters_past_the_bound_are_refused_whole_until_there_is_room() {
+    for room in [Room::of(3, 1_000), Room::of(100, 9)] {
+        let (mut metadata, _folder) = open().await;
+        Arc::get_mut(&mut metadata.inner).unwrap().letters = room;
+        let letters: Vec<_> = (0..5).map(|n| letter(n, "a", n as u64, 1)).collect();
+        metadata.put_dead_letters(&letters[..2]).await.unwrap();
+        let full = metadata.put_dead_letters(&letters[2..4]).await;
+        assert!(matches!(full, Err(MetadataError::Full(_))), "{full:?}");
+        assert_eq!(metadata.count_dead_letters(None).await.unwrap(), 2, "all or none");
+        metadata.put_dead_letters(&letters[2..3]).await.unwrap();
+        metadata.put_dead_letters(&letters[..3]).await.expect("those that are there take no more room");
+        assert!(metadata.put_dead_letters(&letters[3..4]).await.is_err());
+        let gone = &letters[0];
+        assert!(metadata.delete_dead_letter(gone.id, gone.incarnation, gone.partition, gone.position).await.unwrap());
+        metadata.put_dead_letters(&letters[3..4]).await.expect("there is room again");
+    }
 }
 
 #[tokio::test]

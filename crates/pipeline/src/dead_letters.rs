@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use metadata::{DeadLetter, Metadata};
+use metadata::{DeadLetter, Metadata, MetadataError};
 
 /// Keeps dead letters until somebody sends them again or drops them.
 #[async_trait]
@@ -13,14 +13,22 @@ pub trait DeadLetters: Send + Sync + fmt::Debug {
     async fn put_many(&self, letters: &[DeadLetter]) -> Result<(), DeadLetterError>;
 }
 
-/// The letters could not be kept now.
+/// The letters could not be kept now. Nothing is passed over: processing waits until they can be.
 #[derive(Debug, thiserror::Error)]
-#[error("dead letters can't be kept now: {0}")]
-pub struct DeadLetterError(pub String);
+pub enum DeadLetterError {
+    /// There are as many as may be, until somebody sends some again or drops them.
+    #[error("{0}")]
+    Full(String),
+    #[error("dead letters can't be kept now: {0}")]
+    Unavailable(String),
+}
 
 #[async_trait]
 impl DeadLetters for Metadata {
     async fn put_many(&self, letters: &[DeadLetter]) -> Result<(), DeadLetterError> {
-        self.put_dead_letters(letters).await.map_err(|error| DeadLetterError(error.to_string()))
+        self.put_dead_letters(letters).await.map_err(|error| match error {
+            MetadataError::Full(reason) => DeadLetterError::Full(reason),
+            error => DeadLetterError::Unavailable(error.to_string()),
+        })
     }
 }

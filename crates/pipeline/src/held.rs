@@ -30,16 +30,23 @@ pub(crate) struct Held<'q> {
     partition: Partition,
     at: Position,
     end: Position,
+    /// Messages that were passed over because they do not read.
+    damaged: u64,
 }
 
 impl<'q> Held<'q> {
     /// `end`: where the store stands; what comes after is the processor's.
     pub(crate) async fn open(queue: &'q dyn Queue, partition: Partition, end: Position) -> Result<Self, QueueError> {
         let oldest = queue.state(partition).await?.oldest;
-        Ok(Self { queue, partition, at: oldest, end })
+        Ok(Self { queue, partition, at: oldest, end, damaged: 0 })
     }
 
-    /// The next messages; None at the end. Messages that retention takes away meanwhile are passed over.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// The next messages; None at the end. Messages that retention takes away meanwhile are passed over, and those that
+    /// do not read, which are counted.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Delivery>>, QueueError> {
         while self.at < self.end {
             match self.queue.read(self.partition, self.at, READ_BYTES, Duration::ZERO).await {
@@ -50,6 +57,10 @@ impl<'q> Held<'q> {
                     return Ok(Some(deliveries));
                 }
                 Err(QueueError::Expired { oldest, .. }) => self.at = oldest,
+                Err(QueueError::Damaged { to, .. }) => {
+                    self.damaged += to.min(self.end).0.saturating_sub(self.at.0);
+                    self.at = to;
+                }
                 Err(error) => return Err(error),
             }
         }

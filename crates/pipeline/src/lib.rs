@@ -4,6 +4,7 @@
 //! - `worker`: the loop of one partition, on one screen: read → plan → decode and transform → bury → write → commit;
 //! - `prepare`: the part without I/O: messages to a batch, dead letters and counts, the same for the same input;
 //! - [`dead_letters`]: where what can't be stored is kept;
+//! - [`damage`]: what the queue holds but can't read, and going on behind it by the operator's word;
 //! - [`replay`]: processes again what the queue still holds; [`verify`]: proves that nothing is lost or doubled;
 //! - [`metrics`]: what the processor tells about itself.
 //!
@@ -16,6 +17,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod damage;
 pub mod dead_letters;
 mod held;
 pub mod metrics;

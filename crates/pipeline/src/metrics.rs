@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::position::Partition;
+use model::position::{Partition, Position};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -22,6 +22,8 @@ pub struct Metrics {
     moved: Counter,
     lost: Counter,
     miscounted: Counter,
+    damaged: Family<PartitionLabel, Gauge>,
+    letters_full: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -85,6 +87,8 @@ impl Metrics {
             moved: Counter::default(),
             lost: Counter::default(),
             miscounted: Counter::default(),
+            damaged: Family::default(),
+            letters_full: Gauge::default(),
         };
         registry.register("devlogs_processor_records", "Records by what became of them", metrics.records.clone());
         registry.register("devlogs_processor_batches", "Batches written to the store", metrics.batches.clone());
@@ -96,13 +100,24 @@ impl Metrics {
         registry.register("devlogs_processor_retries", "Things tried again, by what", metrics.retries.clone());
         registry.register("devlogs_processor_lag_messages", "Messages that wait in the queue", metrics.lag.clone());
         registry.register(
+            "devlogs_processor_damaged_position",
+            "Where a partition stands still because its messages do not read; only while it does. \
+             `devlogs queue skip` goes on behind them",
+            metrics.damaged.clone(),
+        );
+        registry.register(
+            "devlogs_processor_dead_letters_full",
+            "1 while processing waits because there are as many dead letters as may be",
+            metrics.letters_full.clone(),
+        );
+        registry.register(
             "devlogs_processor_moved",
             "Partitions given up because another processor wrote",
             metrics.moved.clone(),
         );
         registry.register(
             "devlogs_processor_lost_messages",
-            "Messages that the queue dropped unread",
+            "Messages that the queue held but could not give any more",
             metrics.lost.clone(),
         );
         registry.register(
@@ -143,6 +158,20 @@ impl Metrics {
 
     pub(crate) fn lost(&self, messages: u64) {
         self.lost.inc_by(messages);
+    }
+
+    /// The partition stands still before messages that do not read.
+    pub(crate) fn stands_still(&self, partition: Partition, at: Position) {
+        let at = i64::try_from(at.0).unwrap_or(i64::MAX);
+        self.damaged.get_or_create(&PartitionLabel { partition: partition.0 }).set(at);
+    }
+
+    pub(crate) fn goes_on(&self, partition: Partition) {
+        self.damaged.remove(&PartitionLabel { partition: partition.0 });
+    }
+
+    pub(crate) fn letters_full(&self, is_full: bool) {
+        self.letters_full.set(is_full.into());
     }
 
     pub(crate) fn miscounted(&self, messages: u64) {

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use model::position::Partition;
-use model::{Batch, RecordId};
+use model::position::{Partition, Position};
+use model::{Batch, RecordId, time};
 use queue::Delivery;
 use serde::Serialize;
 use store::{Counts, QueryLimits, WriteBatch, WriteError};
@@ -24,14 +24,35 @@ pub struct Report {
     pub records: u64,
     /// Records that were missing and are stored now.
     pub stored: u64,
+    /// Messages of any time that the queue holds but can't read.
+    pub damaged: u64,
+}
+
+/// Why nothing was replayed, or not all.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The queue does not hold all of the time any more; says what it holds.
+    #[error("{0}")]
+    NotHeld(String),
+    #[error(transparent)]
+    Failed(ReadError),
+}
+
+impl<E: Into<ReadError>> From<E> for ReplayError {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// Goes over the messages received in `range` (nanoseconds since the Unix epoch). When it returns, what it stored is
-/// durable; when it is cut off, it can be run again.
+/// durable; when it is cut off, it can be run again. `partial`: also when the queue no longer holds all of that time.
 ///
 /// # Errors
-/// What can't be read or written.
-pub async fn replay(subject: &Subject, range: Range<i64>) -> Result<Report, ReadError> {
+/// A range that the queue no longer holds, before anything is stored; what can't be read or written.
+pub async fn replay(subject: &Subject, range: Range<i64>, partial: bool) -> Result<Report, ReplayError> {
+    if !partial {
+        check_held(subject, &range).await?;
+    }
     let mut report = Report::default();
     for partition in 0..subject.queue.partitions() {
         let partition = Partition(partition);
@@ -43,9 +64,40 @@ pub async fn replay(subject: &Subject, range: Range<i64>) -> Result<Report, Read
                 again(subject, partition, deliveries, &mut report).await?;
             }
         }
+        report.damaged += held.damaged();
     }
     subject.store.flush().await?;
     Ok(report)
+}
+
+/// Refuses a range that begins before what the queue still holds. Positions count from 0, so that what is not held any
+/// more is known, but not when it was received: at the latest when the oldest message was that is held.
+async fn check_held(subject: &Subject, range: &Range<i64>) -> Result<(), ReplayError> {
+    let mut held_since: Option<i64> = None;
+    for partition in (0..subject.queue.partitions()).map(Partition) {
+        let state = subject.queue.state(partition).await?;
+        if state.oldest == Position(0) {
+            continue;
+        }
+        let mut held = Held::open(&*subject.queue, partition, state.next).await?;
+        let oldest = held.next().await?.and_then(|deliveries| Some(deliveries.first()?.message.headers.received));
+        let Some(received) = oldest else {
+            return Err(ReplayError::NotHeld(format!(
+                "the queue holds nothing of partition {partition} any more, though it had {} messages; a partial \
+                 replay goes over what it holds of the others",
+                state.next
+            )));
+        };
+        held_since = held_since.max(Some(received));
+    }
+    match held_since {
+        Some(since) if range.start < since => Err(ReplayError::NotHeld(format!(
+            "the queue holds all messages received since {} only; begin there or later, or ask for a partial replay of \
+             what it holds",
+            time::format(since)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 async fn again(

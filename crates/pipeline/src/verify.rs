@@ -198,8 +198,8 @@ async fn dead_letters(metadata: &Metadata) -> Result<Letters, ReadError> {
     loop {
         let page = metadata.dead_letters(None, after, LETTERS_PAGE).await?;
         let Some(last) = page.last() else { return Ok(letters) };
-        after = Some((last.at, last.id));
-        for letter in page {
+        after = Some((last.letter.at, last.letter.id));
+        for letter in page.into_iter().map(|listed| listed.letter) {
             *letters.entry(letter.project).or_default().entry(letter.id.origin).or_default() += 1;
         }
     }

@@ -16,10 +16,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::Context;
 use crate::metrics::Operation;
 use crate::prepare::{Fate, Lane, MessageRefusal, Planned, Prepared, Refusals, prepare};
 use crate::retry::Retry;
+use crate::{Context, DeadLetterError};
 
 /// Records of a range that the store may name one by one before the range is halved instead.
 const NAMED_MAX: usize = 32;
@@ -80,10 +80,11 @@ impl Worker {
             self.context.metrics.moved();
             warn!(partition = %self.lane.partition, "another processor wrote to the partition");
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.stop.cancelled() => break,
                 () = tokio::time::sleep(self.context.config.moved_pause) => {}
             }
         }
+        self.context.metrics.goes_on(self.lane.partition);
     }
 
     /// The way of a message, from the queue to the store.
@@ -124,11 +125,15 @@ impl Worker {
                 break;
             }
             let more = self.read_some(last.position.next(), room, wait).await?;
+            if more.is_empty() {
+                break;
+            }
             deliveries.extend(more);
         }
         Ok(deliveries)
     }
 
+    /// What comes next at `from`; nothing also when something else has to be done first.
     async fn read_some(&mut self, from: Position, bytes_max: usize, wait: Duration) -> Result<Vec<Delivery>, Stop> {
         let mut retry = self.retry(Operation::read);
         let queue = self.context.queue.clone();
@@ -139,13 +144,44 @@ impl Worker {
             };
             match read {
                 Ok(deliveries) => return Ok(deliveries),
-                Err(QueueError::Expired { from, oldest }) if from == self.next => {
+                // What was read before is stored first.
+                Err(_) if from != self.next => return Ok(Vec::new()),
+                Err(QueueError::Expired { from, oldest }) => {
                     self.skip_lost(from, oldest).await?;
+                    return Ok(Vec::new());
+                }
+                Err(error @ (QueueError::Damaged { .. } | QueueError::Corrupt(_))) => {
+                    self.stand_still(&error).await?;
                     return Ok(Vec::new());
                 }
                 Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
             }
         }
+    }
+
+    /// Waits before messages that do not read. Nobody but the operator passes them over, by moving the store's position.
+    async fn stand_still(&mut self, damage: &QueueError) -> Result<(), Stop> {
+        let Context { metrics, .. } = self.context.clone();
+        let (partition, position) = (self.lane.partition, self.next);
+        metrics.stands_still(partition, position);
+        error!(
+            %partition, %position, %damage,
+            "the partition stands still; restore the queue, or go on behind the damage with \
+             `devlogs queue skip --partition {partition}`"
+        );
+        let mut retry = self.retry(Operation::read);
+        while self.next == position {
+            retry.pause(damage, &metrics, &self.stop).await?;
+            self.next = self.resume().await?;
+            let queue = &self.context.queue;
+            let again = queue.read(partition, position, 1, Duration::ZERO).await;
+            if !matches!(again, Err(QueueError::Damaged { .. } | QueueError::Corrupt(_))) {
+                break;
+            }
+        }
+        metrics.goes_on(partition);
+        info!(%partition, from = %position, to = %self.next, "the partition goes on");
+        Ok(())
     }
 
     /// Goes on behind messages that the queue dropped before they were stored. There is nothing left to store of them.
@@ -340,8 +376,10 @@ impl Worker {
         for letters in prepared.letters.chunks(LETTERS_MAX) {
             let mut retry = self.retry(Operation::bury);
             while let Err(error) = self.context.dead_letters.put_many(letters).await {
+                self.context.metrics.letters_full(matches!(error, DeadLetterError::Full(_)));
                 retry.pause(&error, &self.context.metrics, &self.stop).await?;
             }
+            self.context.metrics.letters_full(false);
         }
         crash_point("pipeline.after_dead_letter");
         Ok(())

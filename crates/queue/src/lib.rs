@@ -94,7 +94,13 @@ pub enum QueueError {
     Expired { from: Position, oldest: Position },
     #[error("there is no partition {0}")]
     NoPartition(Partition),
-    /// What was stored does not read back; says where.
+    /// Messages that were stored do not read back: from `from`, which was asked for, to before `to`, where reading can
+    /// go on or the next message will stand. `place` says where they are kept.
+    #[error(
+        "the queue's data is damaged: partition {partition}: positions from {from} to before {to} do not read ({place})"
+    )]
+    Damaged { partition: Partition, from: Position, to: Position, place: String },
+    /// What was stored can't be right, and nobody can tell how far; says where.
     #[error("the queue's data is damaged: {0}")]
     Corrupt(String),
     #[error("the queue is closed")]

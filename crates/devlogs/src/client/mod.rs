@@ -2,13 +2,14 @@
 //!
 //! - [`send`], [`run`]: ship logs, by [`ship`], which tries again until the server has them;
 //! - [`search`], [`tail`], [`sql`]: the API's answers in a terminal, printed by [`print`];
-//! - [`keys`], [`dead_letters`], [`replay`]: administration;
+//! - [`keys`], [`dead_letters`], [`replay`], [`queue`]: administration;
 //! - [`http`]: the connection, and errors as the server tells them.
 
 pub mod dead_letters;
 pub mod http;
 pub mod keys;
 pub mod print;
+pub mod queue;
 pub mod replay;
 pub mod run;
 pub mod search;

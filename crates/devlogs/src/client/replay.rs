@@ -20,6 +20,9 @@ pub struct Args {
     /// Where to end, not included
     #[arg(long, default_value = "now", allow_hyphen_values = true)]
     pub to: String,
+    /// Replay what the queue still holds of a time of which it no longer holds all
+    #[arg(long)]
+    pub partial: bool,
     /// text for people, json for programs
     #[arg(long, short, default_value = "text")]
     pub output: Output,
@@ -37,7 +40,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn replay(args: &Args) -> anyhow::Result<()> {
     let connection = args.connection.api()?;
-    let body = json!({"from": args.from, "to": args.to});
+    let body = json!({"from": args.from, "to": args.to, "partial": args.partial});
     let answer: Value = connection.json(connection.request(Method::POST, "/api/v1/replay").json(&body)).await?;
     match args.output {
         Output::Json => print::json_lines([&answer])?,

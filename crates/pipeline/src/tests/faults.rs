@@ -179,7 +179,7 @@ impl DeadLetters for Letters {
         let mut failures = self.failures.lock();
         if *failures > 0 {
             *failures -= 1;
-            return Err(DeadLetterError("told to fail".to_owned()));
+            return Err(DeadLetterError::Unavailable("told to fail".to_owned()));
         }
         self.kept.lock().extend(letters.iter().map(|letter| (letter.id, letter.clone())));
         Ok(())

@@ -1,5 +1,6 @@
 //! The processor on the real embedded queue, with a store that fails in every way that stores do.
 
+mod damage;
 mod faults;
 mod rig;
 

@@ -1,12 +1,14 @@
 //! A queue, a store, and processors between them.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use metadata::DeadLetter;
+use metadata::{DeadLetter, Metadata};
 use model::cursor::Order;
+use model::limits::Limits;
 use model::otlp::Encoder;
 use model::position::{Partition, Position};
 use model::query::Query;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use transform::Transforms;
 
 use super::faults::{FaultyStore, Letters, POISON};
+use crate::verify::Subject;
 use crate::{Config, Context, Metrics, Processor};
 
 const PARTITIONS: u32 = 2;
@@ -55,7 +58,7 @@ pub(super) struct Rig {
     /// Records that were acknowledged, and how many of them repeat a request.
     acknowledged: Mutex<(u64, u64)>,
     keys: Mutex<HashSet<(u128, u128)>>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// A processor at work.
@@ -75,24 +78,37 @@ impl Running {
 impl Rig {
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = EmbeddedConfig {
-            dir: dir.path().join("queue"),
-            partitions: PARTITIONS,
-            segment_bytes: 8 << 20,
-            disk_free_min_bytes: 0,
-            ..EmbeddedConfig::default()
-        };
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         Self {
-            queue: Arc::new(EmbeddedQueue::open(config, queue::metrics::Metrics::default()).unwrap()),
+            queue: Arc::new(open_queue(dir.path())),
             store: Arc::default(),
             letters: Arc::default(),
             registry,
             metrics,
             acknowledged: Mutex::default(),
             keys: Mutex::default(),
-            _dir: dir,
+            dir,
+        }
+    }
+
+    /// Closes the queue, changes the files of a partition, and opens it again.
+    pub(super) async fn reopen_queue(&mut self, partition: u32, change: impl FnOnce(&Path)) {
+        self.queue.close().await.unwrap();
+        change(&self.dir.path().join(format!("queue/partitions/{partition:04}")));
+        // Closed, it has given its directory back.
+        self.queue = Arc::new(open_queue(self.dir.path()));
+    }
+
+    /// What verification, replay and the like work on.
+    pub(super) async fn subject(&self) -> Subject {
+        let path = self.dir.path().join("metadata.db");
+        Subject {
+            queue: self.queue.clone(),
+            store: self.store.clone(),
+            metadata: Metadata::open(path.to_str().unwrap()).await.unwrap(),
+            transforms: Arc::new(Transforms::default()),
+            limits: Limits::default(),
         }
     }
 
@@ -229,6 +245,17 @@ impl Rig {
     pub(super) async fn close(&self) {
         self.queue.close().await.unwrap();
     }
+}
+
+fn open_queue(dir: &Path) -> EmbeddedQueue {
+    let config = EmbeddedConfig {
+        dir: dir.join("queue"),
+        partitions: PARTITIONS,
+        segment_bytes: 8 << 20,
+        disk_free_min_bytes: 0,
+        ..EmbeddedConfig::default()
+    };
+    EmbeddedQueue::open(config, queue::metrics::Metrics::default()).unwrap()
 }
 
 fn headers(records: u32) -> Headers {

@@ -72,7 +72,7 @@
 //!   position p, the rest is searched for frames. If one of a group that began after p is there, or a segment follows,
 //!   or the file is shorter than its capacity, then p was durable: this is **damage**. If not, p belonged to the last
 //!   group, which was **torn** before it was acknowledged: it is cut off, and the segment is sealed.
-//! - Damage is logged, counted, and told by every read of these positions as [`QueueError::Corrupt`]; it is never
+//! - Damage is logged, counted, and told by every read of these positions as [`QueueError::Damaged`]; it is never
 //!   skipped. Messages before and after it read as ever. A damaged file is set aside: never written again, kept as
 //!   it was found until all groups are past it. New messages stand behind all that it may have held.
 //! - After a failed write the segment is sealed behind its last durable frame. After a failed fsync the file is not

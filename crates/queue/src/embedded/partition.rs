@@ -219,7 +219,7 @@ impl PartitionLog {
 
     fn damaged(&self, segment: &Segment, from: u64, to: u64, place: &str) -> QueueError {
         let place = format!("{}, {place}", segment.path.display());
-        QueueError::Corrupt(Damage { partition: self.partition, from, to, place }.to_string())
+        QueueError::Damaged { partition: self.partition, from: Position(from), to: Position(to), place }
     }
 }
 

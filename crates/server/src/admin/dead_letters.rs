@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::StatusCode;
-use metadata::{DeadLetter, DeadLetterSummary};
+use metadata::{DeadLetter, ListedDeadLetter};
 use model::limits::Limits;
 use model::otlp::{self, DecodeContext};
 use model::position::Partition;
@@ -94,11 +94,12 @@ pub(crate) async fn list(
     let project = operator.project.as_deref();
     let letters = state.metadata.dead_letters(project, after, limit as u32).await.map_err(metadata_error)?;
     let count = state.metadata.count_dead_letters(project).await.map_err(metadata_error)?;
-    let next_cursor = letters.last().filter(|_| letters.len() >= limit).map(|last| {
-        let after = After { at: last.at, id: last.id.to_string() };
-        cursor::seal(CURSOR_SCOPE, &serde_json::to_vec(&after).unwrap_or_default())
-    });
-    let dead_letters = letters.into_iter().map(summary).collect();
+    let next_cursor =
+        letters.last().filter(|_| letters.len() >= limit).map(|ListedDeadLetter { letter: last, .. }| {
+            let after = After { at: last.at, id: last.id.to_string() };
+            cursor::seal(CURSOR_SCOPE, &serde_json::to_vec(&after).unwrap_or_default())
+        });
+    let dead_letters = letters.into_iter().map(|listed| body(&listed.letter, listed.payload_bytes)).collect();
     Ok(Json(DeadLettersAnswer { dead_letters, next_cursor, count }))
 }
 
@@ -118,22 +119,9 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<DeadLetterBody>, ApiError> {
     let letter = find(&state, &operator, &id).await?;
-    let record = record(&letter.project, letter.id, letter.received, &letter.payload);
-    let payload = record.is_null().then(|| STANDARD.encode(&letter.payload));
-    Ok(Json(DeadLetterBody {
-        id: letter.id.to_string(),
-        project: letter.project,
-        reason: letter.reason,
-        at: time::format(letter.at),
-        received: time::format(letter.received),
-        incarnation: letter.incarnation.to_string(),
-        partition: letter.partition.0,
-        position: letter.position.0,
-        index: letter.index,
-        payload_bytes: letter.payload.len() as u64,
-        record,
-        payload,
-    }))
+    let body = body(&letter, letter.payload.len() as u64);
+    let payload = body.record.is_null().then(|| STANDARD.encode(&letter.payload));
+    Ok(Json(DeadLetterBody { payload, ..body }))
 }
 
 /// Drops a dead letter for good; the ledger keeps count of it
@@ -197,20 +185,20 @@ async fn delete(state: &ApiState, letter: &DeadLetter) -> Result<(), ApiError> {
         .map_err(metadata_error)
 }
 
-fn summary(letter: DeadLetterSummary) -> DeadLetterBody {
-    let payload = letter.payload.unwrap_or_default();
+/// Without the payload's bytes; `payload_bytes` says how many there are.
+fn body(letter: &DeadLetter, payload_bytes: u64) -> DeadLetterBody {
     DeadLetterBody {
-        record: record(&letter.project, letter.id, letter.received, &payload),
         id: letter.id.to_string(),
-        project: letter.project,
-        reason: letter.reason,
+        project: letter.project.clone(),
+        reason: letter.reason.clone(),
         at: time::format(letter.at),
         received: time::format(letter.received),
         incarnation: letter.incarnation.to_string(),
         partition: letter.partition.0,
         position: letter.position.0,
         index: letter.index,
-        payload_bytes: letter.payload_bytes,
+        payload_bytes,
+        record: record(&letter.project, letter.id, letter.received, &letter.payload),
         payload: None,
     }
 }

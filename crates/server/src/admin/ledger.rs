@@ -9,6 +9,7 @@ use serde::Serialize;
 use store::LedgerRow;
 use utoipa::ToSchema;
 
+use crate::admin::maintenance::DamageBody;
 use crate::error::{ApiError, Problem};
 use crate::query::ApiState;
 use crate::query::caller::Operator;
@@ -62,6 +63,11 @@ pub struct PartitionBody {
     /// Messages that wait for the processor.
     pub waiting_messages: u64,
     pub bytes: u64,
+    /// What the processor stands still before, until the operator restores the queue or gives the messages up with
+    /// `devlogs queue skip`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub damage: Option<DamageBody>,
 }
 
 /// What became of every record that was received, for the project; for all with `project=*`
@@ -84,6 +90,10 @@ pub(super) async fn partitions(state: &ApiState) -> Result<Vec<PartitionBody>, A
             ApiError::unavailable("the queue can't be reached now", Duration::from_secs(2)).with_internal(error)
         })?;
         let progress = state.store.progress(incarnation, partition).await.map_err(store_error)?;
+        let damage = match progress.written == holds.next {
+            true => None,
+            false => state.maintenance.damage(partition).await?,
+        };
         partitions.push(PartitionBody {
             incarnation: incarnation.to_string(),
             partition: partition.0,
@@ -93,6 +103,7 @@ pub(super) async fn partitions(state: &ApiState) -> Result<Vec<PartitionBody>, A
             durable: progress.durable.0,
             waiting_messages: holds.next.0.saturating_sub(progress.written.0.max(holds.oldest.0)),
             bytes: holds.bytes,
+            damage,
         });
     }
     Ok(partitions)

@@ -1,4 +1,5 @@
-//! Long work on everything that is stored: verify and replay. Who runs the node does it; this module asks.
+//! Work on everything that is stored: verify, replay, going on behind damage. Who runs the node does it; this module
+//! asks.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,11 +7,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Json;
 use axum::extract::State;
+use model::position::{Partition, Position};
 use model::time;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::error::{ApiError, Problem};
+use crate::error::{ApiError, Code, Problem};
 use crate::query::ApiState;
 use crate::query::caller::Operator;
 
@@ -20,8 +22,45 @@ pub trait Maintenance: Send + Sync + std::fmt::Debug {
     /// Proves that what was acknowledged is stored exactly once.
     async fn verify(&self) -> Result<VerifyAnswer, String>;
 
-    /// Processes again what the queue holds of a time of receipt (nanoseconds since the Unix epoch).
-    async fn replay(&self, range: Range<i64>) -> Result<ReplayAnswer, String>;
+    /// Processes again what the queue holds of a time of receipt (nanoseconds since the Unix epoch); with `partial` also
+    /// when it does not hold all of it any more.
+    async fn replay(&self, range: Range<i64>, partial: bool) -> Result<ReplayAnswer, MaintenanceError>;
+
+    /// What keeps the processor from reading on in a partition of the queue, if anything does.
+    async fn damage(&self, partition: Partition) -> Result<Option<DamageBody>, MaintenanceError>;
+
+    /// Gives up the messages of a partition that do not read; `to` must be the end of the damage. Answers with what was
+    /// given up.
+    async fn skip(&self, partition: Partition, to: Position) -> Result<DamageBody, MaintenanceError>;
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum MaintenanceError {
+    /// It can't be done as asked; says why, for the operator.
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<MaintenanceError> for ApiError {
+    fn from(error: MaintenanceError) -> Self {
+        match error {
+            MaintenanceError::Refused(reason) => Self::new(Code::Unprocessable, reason),
+            MaintenanceError::Failed(reason) => Self::internal(reason),
+        }
+    }
+}
+
+/// Messages of a partition that were stored and do not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DamageBody {
+    pub from: u64,
+    /// Where reading can go on. Null when nobody can tell: then the queue must be restored.
+    pub to: Option<u64>,
+    /// What is wrong, and where.
+    pub reason: String,
 }
 
 /// What a verification found.
@@ -54,6 +93,8 @@ pub struct ReplayAnswer {
     pub records: u64,
     /// Records that were missing and are stored now.
     pub stored: u64,
+    /// Messages of any time that the queue holds but can't read.
+    pub damaged: u64,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -66,6 +107,9 @@ pub struct ReplayRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub to: Option<TimeText>,
+    /// Also when the queue no longer holds all of that time.
+    #[serde(default)]
+    pub partial: bool,
 }
 
 /// A time as text or number.
@@ -110,5 +154,25 @@ pub(crate) async fn replay(
     if from > to {
         return Err(ApiError::malformed("`from` is after `to`"));
     }
-    Ok(Json(state.maintenance.replay(from..to).await.map_err(ApiError::internal)?))
+    Ok(Json(state.maintenance.replay(from..to, request.partial).await?))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SkipRequest {
+    pub partition: u32,
+    /// The end of the damage, as the status tells it.
+    pub to: u64,
+}
+
+/// Gives up messages of the queue that do not read, so that the processor goes on behind them; the ledger counts them as lost
+#[utoipa::path(post, path = "/api/v1/queue/skip", tag = "admin", request_body = SkipRequest,
+    responses((status = 200, body = DamageBody), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn skip(
+    State(state): State<ApiState>,
+    _: Operator,
+    Json(request): Json<SkipRequest>,
+) -> Result<Json<DamageBody>, ApiError> {
+    let SkipRequest { partition, to } = request;
+    Ok(Json(state.maintenance.skip(Partition(partition), Position(to)).await?))
 }

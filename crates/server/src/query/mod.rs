@@ -94,6 +94,7 @@ pub(crate) fn api_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(admin::status::status))
         .routes(routes!(admin::maintenance::verify))
         .routes(routes!(admin::maintenance::replay))
+        .routes(routes!(admin::maintenance::skip))
 }
 
 async fn method_not_allowed() -> ApiError {

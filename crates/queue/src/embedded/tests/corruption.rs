@@ -87,7 +87,9 @@ fn check(log: &PartitionLog, case: &str) -> (Vec<u64>, bool) {
                 assert_eq!((at.0, message), (position, &expected(position)), "{case}");
                 came.push(position);
             }
-            Err(QueueError::Corrupt(_)) => {}
+            Err(QueueError::Damaged { from, to, .. }) => {
+                assert!(from.0 == position && to.0 > position, "{case}: {position} is told as {from} to {to}");
+            }
             Err(error) => panic!("{case}: {error}"),
         }
     }
@@ -190,7 +192,7 @@ fn a_missing_segment_is_told() {
     std::fs::remove_file(dir.path().join(file_name(6))).expect("remove");
     let (log, damaged) = open_log(dir.path());
     assert!(damaged);
-    assert!(matches!(log.read(6, 1), Err(QueueError::Corrupt(_))));
+    assert!(matches!(log.read(6, 1), Err(QueueError::Damaged { to: model::position::Position(7), .. })));
     assert_eq!(log.read(7, 1).expect("read")[0].message, message(7, 100));
 }
 

@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 use transform::Transforms;
 
 use crate::ServerState;
-use crate::admin::maintenance::{Maintenance, ReplayAnswer, VerifyAnswer};
+use crate::admin::maintenance::{DamageBody, Maintenance, MaintenanceError, ReplayAnswer, VerifyAnswer};
 use crate::auth::Auth;
 use crate::metrics::Metrics;
 use crate::ops::Health;
@@ -178,7 +178,15 @@ impl Maintenance for Unmaintained {
         Err("this node has no processor".to_owned())
     }
 
-    async fn replay(&self, _: std::ops::Range<i64>) -> Result<ReplayAnswer, String> {
-        Err("this node has no processor".to_owned())
+    async fn replay(&self, _: std::ops::Range<i64>, _: bool) -> Result<ReplayAnswer, MaintenanceError> {
+        Err(MaintenanceError::Failed("this node has no processor".to_owned()))
+    }
+
+    async fn damage(&self, _: Partition) -> Result<Option<DamageBody>, MaintenanceError> {
+        Ok(None)
+    }
+
+    async fn skip(&self, _: Partition, _: Position) -> Result<DamageBody, MaintenanceError> {
+        Err(MaintenanceError::Refused("nothing is damaged".to_owned()))
     }
 }
