@@ -11,6 +11,7 @@ pub mod install;
 pub mod kafka;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 pub mod scratch;
 pub mod timescale;
 
