@@ -17,8 +17,10 @@ const MAGIC: &[u8; 8] = b"devlogsk";
 const FORMAT: u32 = 1;
 /// How long a key is known, nanoseconds: 24 h.
 pub(crate) const LIFETIME: i64 = 24 * 3600 * 1_000_000_000;
-/// Keys of one project; the oldest give way.
+/// Keys of one project; the oldest give way, which is counted and logged.
 const KEYS_MAX: usize = 500_000;
+/// Between two log lines about a project's keys that gave way, nanoseconds: 60 s.
+const TOLD_EVERY: i64 = 60 * 1_000_000_000;
 /// Key files before they are written as one.
 pub(crate) const FILES_MAX: usize = 16;
 
@@ -98,6 +100,8 @@ struct ProjectKeys {
     seen: HashMap<u128, (u128, i64)>,
     /// As they came, to forget the oldest first.
     order: VecDeque<(u128, i64)>,
+    /// When it was last told that keys gave way.
+    told: Option<i64>,
 }
 
 impl Keys {
@@ -106,24 +110,40 @@ impl Keys {
         (now.saturating_sub(*received) < LIFETIME).then_some(*body)
     }
 
-    /// A key that is known keeps its body, unless it is past its lifetime.
-    pub(crate) fn insert(&mut self, key: &SeenKey, now: i64) {
+    /// A key that is known keeps its body, unless it is past its lifetime. Says how many keys gave way before theirs
+    /// was over: a retry of their requests would be stored again.
+    pub(crate) fn insert(&mut self, key: &SeenKey, now: i64) -> u64 {
+        self.insert_within(key, now, KEYS_MAX)
+    }
+
+    fn insert_within(&mut self, key: &SeenKey, now: i64, keys_max: usize) -> u64 {
         if self.get(&key.project, key.key, now).is_some() {
-            return;
+            return 0;
         }
+        let mut evicted = 0;
         let keys = self.projects.entry(key.project.clone()).or_default();
         keys.seen.insert(key.key, (key.body, key.received));
         keys.order.push_back((key.key, key.received));
         while let Some(&(oldest, received)) = keys.order.front() {
-            if keys.order.len() <= KEYS_MAX && now.saturating_sub(received) < LIFETIME {
+            let is_alive = now.saturating_sub(received) < LIFETIME;
+            if is_alive && keys.order.len() <= keys_max {
                 break;
             }
             keys.order.pop_front();
             // The key may have been used again since.
             if keys.seen.get(&oldest).is_some_and(|(_, since)| *since == received) {
                 keys.seen.remove(&oldest);
+                evicted += u64::from(is_alive);
             }
         }
+        if evicted > 0 && keys.told.is_none_or(|told| now.saturating_sub(told) >= TOLD_EVERY) {
+            keys.told = Some(now);
+            tracing::warn!(
+                project = %key.project, keys_max,
+                "idempotency keys are forgotten before their 24 hours are over: there are too many in this project"
+            );
+        }
+        evicted
     }
 
     /// Every key that is still known.
@@ -139,5 +159,32 @@ impl Keys {
         let mut keys: Vec<_> = keys.filter(|key| now.saturating_sub(key.received) < LIFETIME).collect();
         keys.sort_by_key(|key| key.received);
         keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(key: u128, received: i64) -> SeenKey {
+        SeenKey { project: "p".into(), key, body: key + 100, received }
+    }
+
+    #[test]
+    fn the_oldest_of_too_many_keys_give_way_and_are_counted() {
+        let mut keys = Keys::default();
+        let evicted: u64 = (0..10).map(|n| keys.insert_within(&key(n, n as i64), 10, 4)).sum();
+        assert_eq!(evicted, 6);
+        assert_eq!((0..10).filter(|n| keys.get("p", *n, 10).is_some()).collect::<Vec<_>>(), [6, 7, 8, 9]);
+        assert_eq!(keys.projects["p"].told, Some(10), "told once, not six times");
+        assert_eq!(keys.insert_within(&key(9, 11), 11, 4), 0, "a known key takes no room");
+    }
+
+    #[test]
+    fn keys_that_are_past_their_lifetime_are_not_counted() {
+        let mut keys = Keys::default();
+        keys.insert_within(&key(1, 0), 0, 4);
+        assert_eq!(keys.insert_within(&key(2, LIFETIME), LIFETIME, 4), 0);
+        assert_eq!(keys.projects["p"].seen.len(), 1);
     }
 }

@@ -19,6 +19,7 @@ pub struct Metrics {
     pub compaction_errors: Counter,
     pub compacted_bytes: Counter,
     pub expired_rows: Counter,
+    pub keys_evicted: Counter,
 }
 
 impl Default for Metrics {
@@ -37,6 +38,7 @@ impl Default for Metrics {
             compaction_errors: Counter::default(),
             compacted_bytes: Counter::default(),
             expired_rows: Counter::default(),
+            keys_evicted: Counter::default(),
         }
     }
 }
@@ -61,5 +63,7 @@ impl Metrics {
         let compacted = "Bytes of segments made of others";
         store.register_with_unit("compacted", compacted, Unit::Bytes, self.compacted_bytes.clone());
         store.register("expired_rows", "Records removed by retention", self.expired_rows.clone());
+        let evicted = "Idempotency keys forgotten before their 24 hours, because a project has too many";
+        store.register("keys_evicted", evicted, self.keys_evicted.clone());
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Three places know a key: this process, for what it appended itself and the store does not have yet; the store, for
 //! 24 h; and the processor, which drops a repeated message whatever happened here. So a key that is forgotten here
-//! costs a message in the queue, never a duplicate. The first answer is not kept: it follows from the body alone.
+//! costs a message in the queue, never a duplicate. The first answer is not kept: it follows from the body alone. For a
+//! moment after a start only the queue knows the last keys of before: [`tail`] waits for the store to have them.
+
+mod tail;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,11 +13,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use http::HeaderMap;
+use model::position::{Incarnation, Partition, Position};
 use parking_lot::Mutex;
-use queue::IdempotencyKey;
+use queue::{IdempotencyKey, Queue};
 use store::Store;
 
 use crate::error::{ApiError, Code};
+use tail::Tail;
 
 const HEADER: &str = "idempotency-key";
 const KEY_BYTES_MAX: usize = 255;
@@ -26,6 +31,9 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 pub trait KeyLookup: Send + Sync + std::fmt::Debug {
     /// The hash of the body that came with the key; None when the key is not known.
     async fn body_of(&self, project: &str, key: u128) -> Result<Option<u128>, String>;
+
+    /// Before which position of a partition all keys are known; None when nobody can tell.
+    async fn written(&self, incarnation: Incarnation, partition: Partition) -> Result<Option<Position>, String>;
 }
 
 /// Keys as the store knows them.
@@ -36,6 +44,11 @@ pub struct StoreKeys(pub Arc<dyn Store>);
 impl KeyLookup for StoreKeys {
     async fn body_of(&self, project: &str, key: u128) -> Result<Option<u128>, String> {
         self.0.seen_key(project, key).await.map_err(|error| error.to_string())
+    }
+
+    async fn written(&self, incarnation: Incarnation, partition: Partition) -> Result<Option<Position>, String> {
+        let progress = self.0.progress(incarnation, partition).await.map_err(|error| error.to_string())?;
+        Ok(Some(progress.written))
     }
 }
 
@@ -61,6 +74,7 @@ pub(super) struct Keys {
     keys_max: usize,
     known: Mutex<Known>,
     lookup: Option<Arc<dyn KeyLookup>>,
+    tail: Option<Tail>,
 }
 
 #[derive(Debug, Default)]
@@ -87,17 +101,22 @@ impl Claim {
 impl Keys {
     /// Remembers at most `keys_max` keys.
     pub(super) fn new(keys_max: usize, lookup: Option<Arc<dyn KeyLookup>>) -> Self {
-        Self { keys_max, known: Mutex::default(), lookup }
+        Self { keys_max, known: Mutex::default(), lookup, tail: None }
+    }
+
+    /// Waits for the keys of what stands in the queue now.
+    pub(super) fn behind(self, queue: Arc<dyn Queue>) -> Self {
+        Self { tail: Some(Tail::new(queue)), ..self }
     }
 
     /// The right to append under this key; None when that has been done.
     ///
     /// # Errors
-    /// 422 when it was done with another body.
+    /// 422 when it was done with another body; 503 while that is not known.
     pub(super) async fn claim(&self, project: &str, key: IdempotencyKey) -> Result<Option<Claim>, ApiError> {
         let mut slot = self.slot(key.key).lock_owned().await;
         if slot.is_none() {
-            *slot = self.look_up(project, key.key).await;
+            *slot = self.look_up(project, key.key).await?;
         }
         match *slot {
             None => Ok(Some(Claim { slot, key })),
@@ -109,16 +128,17 @@ impl Keys {
         }
     }
 
-    async fn look_up(&self, project: &str, key: u128) -> Option<u128> {
-        let lookup = self.lookup.as_ref()?;
-        match lookup.body_of(project, key).await {
-            Ok(body) => body,
-            Err(error) => {
-                // The processor drops repetitions all the same, so that lines go on coming in while the store is away.
-                tracing::warn!(error, "the store can't say whether an idempotency key is known");
-                None
-            }
+    async fn look_up(&self, project: &str, key: u128) -> Result<Option<u128>, ApiError> {
+        let Some(lookup) = &self.lookup else { return Ok(None) };
+        if let Some(tail) = &self.tail {
+            tail.pass(key, &**lookup).await?;
         }
+        let body = lookup.body_of(project, key).await.unwrap_or_else(|error| {
+            // The processor drops repetitions all the same, so that lines go on coming in while the store is away.
+            tracing::warn!(error, "the store can't say whether an idempotency key is known");
+            None
+        });
+        Ok(body)
     }
 
     fn slot(&self, key: u128) -> Slot {

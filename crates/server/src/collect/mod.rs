@@ -179,7 +179,7 @@ impl Collector {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Arc::new(Self {
             budget: Budget::new(config.in_flight_bytes_max, state.metrics.clone()),
-            keys: idempotency::Keys::new(config.keys_max, lookup),
+            keys: idempotency::Keys::new(config.keys_max, lookup).behind(queue.clone()),
             state,
             queue,
             config,

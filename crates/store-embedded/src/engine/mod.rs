@@ -158,7 +158,9 @@ impl Engine {
         }
         let now = now();
         for file in &manifest.key_files {
-            file.read(&config.dir)?.iter().for_each(|key| state.keys.insert(key, now));
+            for key in &file.read(&config.dir)? {
+                state.keys.insert(key, now);
+            }
         }
         let engine = Arc::new(Self {
             metrics: Arc::default(),

@@ -50,6 +50,7 @@ impl Engine {
         moved(self.state.lock().position(lane), batch.from)?;
         let chunks = to_chunks(batch)?;
         let bytes: usize = chunks.iter().map(|(_, chunk)| chunk.bytes).sum();
+        let mut keys_evicted = 0;
         let full = {
             let mut state = self.state.lock();
             // Another writer may have come first while the lock was free.
@@ -58,7 +59,7 @@ impl Engine {
             state.positions.insert(lane, batch.next);
             state.dirty_since.get_or_insert(now);
             for key in &batch.keys {
-                state.keys.insert(key, now);
+                keys_evicted += state.keys.insert(key, now);
                 state.keys.fresh.push(key.clone());
             }
             for counts in &batch.counts {
@@ -71,6 +72,7 @@ impl Engine {
             self.metrics.buffered_bytes.set(state.buffered_bytes as i64);
             state.buffered_bytes >= self.config.flush_bytes
         };
+        self.metrics.keys_evicted.inc_by(keys_evicted);
         self.metrics.written_rows.inc_by(batch.batches.iter().map(|batch| batch.len() as u64).sum());
         self.metrics.written_bytes.inc_by(bytes as u64);
         if full {

@@ -1,3 +1,6 @@
+use queue::embedded::{EmbeddedConfig, EmbeddedQueue};
+use queue::{Headers, Message};
+
 use super::*;
 
 const KEY: IdempotencyKey = IdempotencyKey { key: 7, body: 1 };
@@ -6,12 +9,17 @@ const KEY: IdempotencyKey = IdempotencyKey { key: 7, body: 1 };
 struct Fake {
     known: HashMap<u128, u128>,
     away: bool,
+    written: Mutex<Position>,
 }
 
 #[async_trait]
 impl KeyLookup for Fake {
     async fn body_of(&self, _project: &str, key: u128) -> Result<Option<u128>, String> {
         if self.away { Err("away".to_owned()) } else { Ok(self.known.get(&key).copied()) }
+    }
+
+    async fn written(&self, _: Incarnation, _: Partition) -> Result<Option<Position>, String> {
+        if self.away { Err("away".to_owned()) } else { Ok(Some(*self.written.lock())) }
     }
 }
 
@@ -47,12 +55,48 @@ async fn requests_at_once_wait_for_the_first() {
 
 #[tokio::test]
 async fn the_store_is_asked_for_keys_of_before() {
-    let lookup = Fake { known: HashMap::from([(7, 1)]), away: false };
+    let lookup = Fake { known: HashMap::from([(7, 1)]), ..Fake::default() };
     let keys = Keys::new(10, Some(Arc::new(lookup)));
     assert!(keys.claim("p", KEY).await.unwrap().is_none());
     assert!(keys.claim("p", IdempotencyKey { body: 2, ..KEY }).await.is_err());
     let away = Keys::new(10, Some(Arc::new(Fake { away: true, ..Fake::default() })));
     assert!(away.claim("p", KEY).await.unwrap().is_some());
+}
+
+/// A queue of one partition with a message that was acknowledged before.
+async fn queue_with_a_tail(dir: &std::path::Path) -> Arc<dyn Queue> {
+    let config = EmbeddedConfig { dir: dir.to_owned(), partitions: 1, segment_bytes: 1 << 20, ..Default::default() };
+    let queue = EmbeddedQueue::open(config, Default::default()).unwrap();
+    let headers = Headers { project: "p".into(), received: 0, records: 1, key: Some(KEY), retry_of: None };
+    queue.append(Partition(0), Message { headers, payload: bytes::Bytes::from_static(b"m") }).await.unwrap();
+    Arc::new(queue)
+}
+
+#[tokio::test]
+async fn after_a_start_a_new_key_waits_until_the_keys_of_before_are_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = queue_with_a_tail(dir.path()).await;
+    let fake = Arc::new(Fake { known: HashMap::from([(7, 1)]), ..Fake::default() });
+    let keys = Keys::new(10, Some(fake.clone())).behind(queue.clone());
+    let other = IdempotencyKey { body: 2, ..KEY };
+    let refused = keys.claim("p", other).await.unwrap_err();
+    assert_eq!((refused.code(), refused.retry_after()), (Code::Unavailable, Some(Duration::from_secs(1))));
+    let stored = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        *fake.written.lock() = Position(1);
+    };
+    let (claim, ()) = tokio::join!(keys.claim("p", other), stored);
+    assert_eq!(claim.unwrap_err().code(), Code::IdempotencyMismatch, "the processor has stored the key meanwhile");
+    *fake.written.lock() = Position(0);
+    assert!(keys.claim("p", IdempotencyKey { key: 8, body: 1 }).await.unwrap().is_some(), "it waits once only");
+
+    // Nobody waits for ever, nor while nobody can tell.
+    let mut keys = Keys::new(10, Some(fake)).behind(queue.clone());
+    keys.tail.as_mut().unwrap().begun -= Duration::from_secs(10);
+    assert!(keys.claim("p", IdempotencyKey { key: 8, body: 1 }).await.unwrap().is_some());
+    let away = Keys::new(10, Some(Arc::new(Fake { away: true, ..Fake::default() }))).behind(queue.clone());
+    assert!(away.claim("p", KEY).await.unwrap().is_some());
+    queue.close().await.unwrap();
 }
 
 #[tokio::test]
