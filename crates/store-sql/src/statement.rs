@@ -92,6 +92,10 @@ impl Params {
         self.0.len() - 1
     }
 
+    pub(crate) fn get(&self, index: usize) -> &Param {
+        &self.0[index]
+    }
+
     pub(crate) fn finish(self, sql: String) -> Statement {
         Statement { sql, params: self.0 }
     }

@@ -1,0 +1,120 @@
+//! Fields as `jsonb` and back; [the module above](super) says how.
+
+use std::borrow::Cow;
+
+use model::{Fields, Value};
+use serde::{Serialize, Serializer};
+
+use crate::cell::{self, CellError};
+use crate::json::{self, Entries};
+
+/// Fields as the JSON of a `jsonb` column and of its `…_texts` column (None for null).
+pub fn fields_to_json(fields: &Fields<'_>) -> (String, Option<String>) {
+    let plain = model::json::Members(fields);
+    let texts: Vec<(&str, Text<'_>)> =
+        fields.iter().filter_map(|(name, value)| Some((&**name, text(value)?))).collect();
+    // Strings, numbers and lists of them always print.
+    let print = |texts: &Vec<(&str, Text<'_>)>| serde_json::to_string(&Object(texts)).unwrap_or_default();
+    (serde_json::to_string(&plain).unwrap_or_default(), (!texts.is_empty()).then(|| print(&texts)))
+}
+
+/// Reads what [`fields_to_json`] wrote, as the database prints it. Fields come in the database's order.
+///
+/// # Errors
+/// A text is not what was written.
+pub fn fields_from_json(plain: &str, texts: Option<&str>) -> Result<Fields<'static>, CellError> {
+    let texts = match texts {
+        Some(texts) => json::entries(texts).ok_or_else(|| CellError::new(texts, cell::ARRAY))?,
+        None => Entries::default(),
+    };
+    let Entries(plain) = json::entries(plain).ok_or_else(|| CellError::new(plain, cell::ARRAY))?;
+    let read = |(name, raw): (String, &serde_json::value::RawValue)| {
+        let text = texts.0.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+        let value = match text {
+            None => json::read(raw).ok_or_else(|| CellError::new(raw.get(), cell::INT)),
+            Some(text) => lost(text).ok_or_else(|| CellError::new(text.get(), cell::DOUBLE)),
+        };
+        value.map(|value| (Cow::Owned(name), value))
+    };
+    plain.into_iter().map(read).collect()
+}
+
+fn lost(text: &serde_json::value::RawValue) -> Option<Value<'static>> {
+    match json::read(text)? {
+        Value::String(double) => cell::decode(&double, cell::DOUBLE.into()).ok(),
+        Value::Map(members) => match model::record::lookup(&members, "json")? {
+            Value::String(array) => json::from_json(array),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What `jsonb` loses of a value.
+enum Text<'v> {
+    Double(Cow<'v, str>),
+    Array { json: String, items: Vec<(u8, Cow<'v, str>)>, key: Option<String> },
+}
+
+fn text<'v>(value: &'v Value<'_>) -> Option<Text<'v>> {
+    match value {
+        Value::Double(_) => Some(Text::Double(cell::encode(value).0)),
+        Value::Array(_) => {
+            let mut items = Vec::new();
+            collect(value, &mut items);
+            let json = value.to_json();
+            let key = json.contains("-0.0").then(|| unsigned_zeros(value).to_json()).filter(|key| *key != json);
+            Some(Text::Array { json, items, key })
+        }
+        _ => None,
+    }
+}
+
+fn collect<'v>(value: &'v Value<'_>, items: &mut Vec<(u8, Cow<'v, str>)>) {
+    match value {
+        Value::Null | Value::Map(_) => {}
+        Value::Array(values) => values.iter().for_each(|value| collect(value, items)),
+        scalar => {
+            let (text, tag) = cell::encode(scalar);
+            items.push((tag, text));
+        }
+    }
+}
+
+/// The value with every zero positive: those of either sign are equal in groups.
+fn unsigned_zeros<'v>(value: &'v Value<'_>) -> Value<'v> {
+    match value {
+        Value::Double(number) => Value::Double(number + 0.0),
+        Value::Array(items) => Value::Array(items.iter().map(unsigned_zeros).collect()),
+        Value::Map(fields) => {
+            Value::Map(fields.iter().map(|(name, value)| (Cow::Borrowed(&**name), unsigned_zeros(value))).collect())
+        }
+        other => other.borrowed(),
+    }
+}
+
+struct Object<'o, 'v>(&'o [(&'v str, Text<'v>)]);
+
+impl Serialize for Object<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, text)| (name, text)))
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        match self {
+            Text::Double(text) => serializer.serialize_str(text),
+            Text::Array { json, items, key } => {
+                let mut members = serializer.serialize_map(None)?;
+                members.serialize_entry("json", json)?;
+                members.serialize_entry("items", items)?;
+                if let Some(key) = key {
+                    members.serialize_entry("key", key)?;
+                }
+                members.end()
+            }
+        }
+    }
+}
