@@ -17,7 +17,8 @@ export default defineConfig({
   },
   server: {
     host: '127.0.0.1',
-    proxy: { '/api': { target: api, ws: true, changeOrigin: true } },
+    // With the origin that the API knows as its own; `vite preview` takes the same.
+    proxy: { '/api': { target: api, ws: true, changeOrigin: true, headers: { origin: api } } },
   },
   test: {
     restoreMocks: true,

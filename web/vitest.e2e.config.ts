@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** Browser tests against a running `devlogs`: DEVLOGS_E2E_API and DEVLOGS_E2E_COLLECTOR say where it is. */
+/** Browser tests against running servers, which `scripts/browser-test` starts. */
 export default defineConfig({
   test: {
     environment: 'node',

@@ -13,14 +13,15 @@ const ARGS = [
 ];
 
 /** The dashboard's address. */
-export const API = address('DEVLOGS_E2E_API');
+export const API = setting('DEVLOGS_E2E_API');
 /** Where records are sent. */
-export const COLLECTOR = address('DEVLOGS_E2E_COLLECTOR');
+const COLLECTOR = setting('DEVLOGS_E2E_COLLECTOR');
 
-function address(name: string): string {
+/** What `scripts/browser-test` tells about the servers that it started. */
+export function setting(name: string): string {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set; start devlogs serve --dev and set it to its address`);
-  return value.replace(/\/+$/, '');
+  if (!value) throw new Error(`${name} is not set; run scripts/browser-test`);
+  return value;
 }
 
 export function launch(): Promise<Browser> {
@@ -34,10 +35,15 @@ export interface Opened {
   close: () => Promise<void>;
 }
 
+/** A page of the server without sign-in. */
+export function open(browser: Browser, path: string, options: BrowserContextOptions = {}): Promise<Opened> {
+  return openAt(browser, `${API}${path}`, options);
+}
+
 /** A page of its own profile, on a screen of 1280 × 800 unless said otherwise. */
-export async function open(
+export async function openAt(
   browser: Browser,
-  path: string,
+  address: string,
   options: BrowserContextOptions = {},
 ): Promise<Opened> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
@@ -50,7 +56,7 @@ export async function open(
     const refused = message.text().includes('status of 422');
     if (message.type() === 'error' && !refused) errors.push(message.text());
   });
-  await page.goto(`${API}${path}`);
+  await page.goto(address);
   return { page, errors, close: () => context.close() };
 }
 
@@ -62,14 +68,15 @@ export interface Sent {
   [name: string]: unknown;
 }
 
-/** Sends records and returns once they are durable. */
-export async function send(...records: Sent[]): Promise<void> {
-  const key = process.env.DEVLOGS_E2E_KEY;
-  const response = await fetch(`${COLLECTOR}/v1/ingest`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...(key ? { authorization: `Bearer ${key}` } : {}) },
-    body: JSON.stringify(records),
-  });
+/** Sends records to the server without sign-in and returns once they are durable. */
+export function send(...records: Sent[]): Promise<void> {
+  return sendTo(COLLECTOR, undefined, ...records);
+}
+
+export async function sendTo(collector: string, key: string | undefined, ...records: Sent[]): Promise<void> {
+  const headers = { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) };
+  const body = JSON.stringify(records);
+  const response = await fetch(`${collector}/v1/ingest`, { method: 'POST', headers, body });
   if (!response.ok) throw new Error(`the collector answered ${response.status}: ${await response.text()}`);
   const answer = (await response.json()) as { accepted: number };
   if (answer.accepted !== records.length)

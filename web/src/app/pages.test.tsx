@@ -3,7 +3,7 @@ import { HttpResponse, http } from 'msw';
 import { expect, it } from 'vitest';
 import type { Schemas } from '@/lib/api/client';
 import { renderApp } from '@/testing/render-app';
-import { answer, makeRecord, problem, SESSION, STATUS, searchAnswer, server } from '@/testing/server';
+import { answer, LETTER, makeRecord, problem, SESSION, STATUS, searchAnswer, server } from '@/testing/server';
 
 const wait = { timeout: 8_000 };
 
@@ -27,20 +27,6 @@ const ROW = {
   dropped: 0,
   lost: 0,
   expired: 0,
-};
-
-const LETTER: Schemas['DeadLetterBody'] = {
-  id: 'd1',
-  project: 'default',
-  reason: 'too large',
-  at: '2026-11-22T10:00:00Z',
-  received: '2026-11-22T09:59:00Z',
-  incarnation: 'abc',
-  partition: 0,
-  position: 41,
-  index: 0,
-  payload_bytes: 3_000_000,
-  record: null,
 };
 
 it('makes a key with the CSRF token and shows it once', async () => {
@@ -118,7 +104,7 @@ it('shows the status, and a check that fails', async () => {
     ),
   );
   renderApp('/status');
-  expect(await screen.findByText('version 1.2.3, running for 1 h 2 min', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('version 1.2.3, up 1 h 2 min', undefined, wait)).toBeVisible();
   expect(screen.getByText('3 messages behind')).toBeVisible();
   expect(screen.getByRole('alert')).toHaveTextContent('queue: the disk is full');
   expect(await screen.findByText('adds up', undefined, wait)).toBeVisible();

@@ -2,6 +2,7 @@
 import { Button, Menu } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
+import classes from '@/app/shell.module.css';
 import { Icon } from '@/components/icon';
 import { MessageState } from '@/components/message-state';
 import { sessionQuery } from '@/lib/api/get-session';
@@ -12,7 +13,8 @@ export function ProjectMenu() {
   const current = useProject() ?? DEFAULT_PROJECT;
   const choose = useChooseProject();
   const projects = session.data?.projects ?? [];
-  if (projects.length < 2 && projects.includes(current)) return null;
+  // While nobody knows what there is, there is nothing to choose.
+  if (session.data === undefined || (projects.length < 2 && projects.includes(current))) return null;
   return (
     // Another admin may have made a project since.
     <Menu position="bottom-start" width={220} onOpen={() => session.refetch()}>
@@ -21,7 +23,7 @@ export function ProjectMenu() {
           variant="default"
           aria-label={`Project: ${current}`}
           rightSection={<Icon name="chevron-down" size={13} />}
-          maw={200}
+          className={classes.project}
         >
           {current}
         </Button>

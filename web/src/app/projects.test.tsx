@@ -2,7 +2,7 @@ import { screen, waitFor, within } from '@testing-library/react';
 import { http } from 'msw';
 import { expect, it } from 'vitest';
 import { renderApp } from '@/testing/render-app';
-import { answer, makeRecord, SESSION, searchAnswer, server } from '@/testing/server';
+import { answer, LETTER, makeRecord, SESSION, searchAnswer, server } from '@/testing/server';
 
 const wait = { timeout: 8_000 };
 
@@ -14,10 +14,10 @@ function serveProjects(projects: string[]) {
       const project = new URL(request.url).searchParams.get('project') ?? 'default';
       return searchAnswer([makeRecord(`of-${project}`, { project })]);
     }),
-    http.get('/api/v1/keys', ({ request }) => {
+    http.get('/api/v1/dead-letters', ({ request }) => {
       const project = new URL(request.url).searchParams.get('project') ?? 'default';
-      const key = { id: project, name: `key of ${project}`, project, scopes: ['query'], prefix: 'p' };
-      return answer('KeysAnswer', { keys: [{ ...key, created_at: '2026-11-01T00:00:00Z' }] });
+      const letter = { ...LETTER, project, reason: `refused in ${project}` };
+      return answer('DeadLettersAnswer', { count: 1, dead_letters: [letter], next_cursor: null });
     }),
   );
 }
@@ -36,11 +36,11 @@ it('stays with the project from page to page', async () => {
   serveProjects(['default', 'shop']);
   const { user, search } = renderApp('/?project=shop');
   const navigation = await screen.findByRole('navigation', { name: 'Pages' }, wait);
-  await user.click(within(navigation).getByRole('link', { name: 'Keys' }));
-  expect(await screen.findByText('key of shop', undefined, wait)).toBeVisible();
+  await user.click(within(navigation).getByRole('link', { name: 'Dead letters' }));
+  expect(await screen.findByText('refused in shop', undefined, wait)).toBeVisible();
   await user.click(screen.getByRole('button', { name: 'Project: shop' }));
   await user.click(await screen.findByRole('menuitem', { name: 'default' }));
-  expect(await screen.findByText('key of default', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('refused in default', undefined, wait)).toBeVisible();
   await waitFor(() => expect(search().get('project')).toBeNull());
 });
 

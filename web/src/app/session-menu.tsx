@@ -3,6 +3,7 @@ import { Badge, Button, Menu } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
+import classes from '@/app/shell.module.css';
 import { errorText } from '@/components/error-state';
 import { Icon } from '@/components/icon';
 import { sessionQuery } from '@/lib/api/get-session';
@@ -37,8 +38,13 @@ export function SessionMenu() {
   return (
     <Menu position="bottom-end" width={180}>
       <Menu.Target>
-        <Button variant="subtle" color="gray" leftSection={<Icon name="user" size={15} />}>
-          {session.data.user}
+        <Button
+          variant="subtle"
+          color="gray"
+          leftSection={<Icon name="user" size={15} />}
+          aria-label={`Signed in as ${session.data.user}`}
+        >
+          <span className={classes.user}>{session.data.user}</span>
         </Button>
       </Menu.Target>
       <Menu.Dropdown>

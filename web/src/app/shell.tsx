@@ -44,7 +44,7 @@ export function Shell() {
         <NarrowNav />
         <Link to="/" search={{}} className={classes.brand}>
           <Logo size={22} />
-          Instant Dev Logs
+          <span className={classes.name}>Instant Dev Logs</span>
         </Link>
         <ProjectMenu />
         <nav className={classes.nav} aria-label="Pages">

@@ -42,7 +42,10 @@ export const theme = createTheme({
     Button: { defaultProps: { size: 'xs' } },
     ActionIcon: { defaultProps: { variant: 'subtle', color: 'gray', size: 28 } },
     Tooltip: { defaultProps: { openDelay: 350, withArrow: false, fz: 12 } },
-    InputWrapper: { styles: { label: { marginBottom: 4 }, description: { marginBottom: 5 } } },
+    InputWrapper: {
+      defaultProps: { withAsterisk: false },
+      styles: { label: { marginBottom: 4 }, description: { marginBottom: 5 } },
+    },
     Modal: { styles: { title: { fontWeight: 620, fontSize: 15 } } },
     Menu: { defaultProps: { shadow: 'md', withinPortal: true } },
     TextInput: { defaultProps: { size: 'xs' } },

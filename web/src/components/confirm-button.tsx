@@ -1,6 +1,7 @@
 /** A button for what can't be undone: asks in place before it does it. */
-import { Button, Group, Popover, Text } from '@mantine/core';
+import { Button, Group, Text } from '@mantine/core';
 import { useState } from 'react';
+import { Popup } from '@/components/popup';
 
 interface ConfirmButtonProps {
   /** On the button: "Revoke". */
@@ -19,19 +20,16 @@ export function ConfirmButton({ label, describe, question, onConfirm, loading }:
     onConfirm();
   };
   return (
-    <Popover
+    <Popup
       opened={opened}
-      onChange={setOpened}
-      position="bottom-end"
-      shadow="md"
+      onOpened={setOpened}
+      label={describe}
       width={280}
-      trapFocus
-      returnFocus
-    >
-      <Popover.Target>
+      target={
         <Button
           variant="subtle"
           color="red"
+          c="var(--bad)"
           size="compact-sm"
           aria-label={describe}
           loading={loading}
@@ -39,20 +37,19 @@ export function ConfirmButton({ label, describe, question, onConfirm, loading }:
         >
           {label}
         </Button>
-      </Popover.Target>
-      <Popover.Dropdown p={12} aria-label={describe}>
-        <Text size="sm" mb={12}>
-          {question}
-        </Text>
-        <Group gap={8} justify="flex-end">
-          <Button variant="default" size="compact-sm" onClick={() => setOpened(false)} data-autofocus>
-            Keep
-          </Button>
-          <Button color="red" size="compact-sm" onClick={confirm}>
-            {label}
-          </Button>
-        </Group>
-      </Popover.Dropdown>
-    </Popover>
+      }
+    >
+      <Text size="sm" mb={12}>
+        {question}
+      </Text>
+      <Group gap={8} justify="flex-end">
+        <Button variant="default" size="compact-sm" onClick={() => setOpened(false)} data-autofocus>
+          Keep
+        </Button>
+        <Button color="red" size="compact-sm" onClick={confirm}>
+          {label}
+        </Button>
+      </Group>
+    </Popup>
   );
 }

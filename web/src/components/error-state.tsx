@@ -2,6 +2,7 @@
 import { Button } from '@mantine/core';
 import { MessageState } from '@/components/message-state';
 import { ApiError } from '@/lib/api/api-error';
+import { sentence } from '@/lib/text';
 
 interface ErrorStateProps {
   error: unknown;
@@ -28,11 +29,10 @@ export function errorText(error: unknown): string {
   if (!(error instanceof ApiError))
     return error instanceof Error ? error.message : 'Something unexpected went wrong.';
   const advice = error.hint ?? statusAdvice(error);
-  return advice === '' ? error.message : `${error.message} ${advice}`;
+  return [error.message, advice].map(sentence).join(' ').trim();
 }
 
 function statusAdvice(error: ApiError): string {
-  if (error.status === 403) return 'Your account or key lacks the scope for this.';
   if (error.status === 429 || error.status === 503) {
     return error.retryAfterSeconds === undefined
       ? 'Wait a moment and try again.'

@@ -23,6 +23,12 @@ export function rowText(text: string): string {
   return visible(cut.replace(ANSI_STYLE, '').replace(/\r?\n/g, ' ↵ ').replace(/\t/g, '  '));
 }
 
+/** The server words its errors as parts of a sentence: with a capital and a full stop they can stand in a row. */
+export function sentence(text: string): string {
+  const stop = text === '' || /[.!?…]$/.test(text) ? '' : '.';
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${stop}`;
+}
+
 /** Any value as one line of text; objects and arrays as JSON. */
 export function valueText(value: unknown): string {
   if (typeof value === 'string') return value;

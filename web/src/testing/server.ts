@@ -73,6 +73,20 @@ export const STATUS: Schemas['StatusAnswer'] = {
   dead_letters: 0,
 };
 
+export const LETTER: Schemas['DeadLetterBody'] = {
+  id: 'd1',
+  project: 'default',
+  reason: 'too large',
+  at: '2026-11-22T10:00:00Z',
+  received: '2026-11-22T09:59:00Z',
+  incarnation: 'abc',
+  partition: 0,
+  position: 41,
+  index: 0,
+  payload_bytes: 3_000_000,
+  record: null,
+};
+
 export const SESSION: Schemas['SessionBody'] = {
   user: 'admin',
   csrf_token: 'token-1',

@@ -1,7 +1,9 @@
 /** One dead letter: why, what, and what can be done with it. */
+
 import { Button, Skeleton } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
+import { Alarm } from '@/components/alarm';
 import { ConfirmButton } from '@/components/confirm-button';
 import { CopyButton } from '@/components/copy-button';
 import { errorText } from '@/components/error-state';
@@ -60,9 +62,9 @@ export function DeadLetterItem({ letter }: { letter: DeadLetter }) {
       <Summary letter={letter} />
       {shown ? <Whole id={letter.id} /> : <Message letter={letter} />}
       {failure !== null && (
-        <p className={classes.error} role="alert">
-          {errorText(failure)}
-        </p>
+        <div className={classes.error}>
+          <Alarm>{errorText(failure)}</Alarm>
+        </div>
       )}
     </li>
   );
@@ -91,19 +93,15 @@ function Message({ letter: { record } }: { letter: DeadLetter }) {
 
 function Whole({ id }: { id: string }) {
   const letter = useQuery(deadLetterQuery(useProject(), id));
-  if (letter.isError) {
-    return (
-      <p className={classes.error} role="alert">
-        {errorText(letter.error)}
-      </p>
-    );
-  }
+  if (letter.isError) return <Alarm>{errorText(letter.error)}</Alarm>;
   if (letter.isPending) return <Skeleton height={120} mt={8} role="status" aria-label="Loading the record" />;
   const text = JSON.stringify(letter.data, null, 2);
   return (
-    <>
+    <div className={classes.whole}>
       <pre className={classes.raw}>{visible(text.slice(0, DETAIL_CHARS_MAX * 4))}</pre>
-      <CopyButton text={text} label="Copy dead letter as JSON" />
-    </>
+      <span className={classes.copy}>
+        <CopyButton text={text} label="Copy dead letter as JSON" />
+      </span>
+    </div>
   );
 }

@@ -1,8 +1,9 @@
 /** Choosing the columns of the table from the fields that the records have. */
-import { Button, Checkbox, Popover, ScrollArea, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Checkbox, ScrollArea, Stack, Text, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Icon } from '@/components/icon';
+import { Popup } from '@/components/popup';
 import { fieldsQuery } from '@/features/explore/api/fields';
 import { COLUMNS_MAX, DEFAULT_COLUMNS } from '@/features/explore/state/url-state';
 import { useProject } from '@/lib/project';
@@ -19,16 +20,12 @@ const SHOWN_FIELDS_MAX = 200;
 export function ColumnsMenu({ columns, resolved, onChange }: ColumnsMenuProps) {
   const [opened, setOpened] = useState(false);
   return (
-    <Popover
+    <Popup
       opened={opened}
-      onChange={setOpened}
-      position="bottom-end"
-      shadow="md"
+      onOpened={setOpened}
+      label="Choose columns"
       width={280}
-      trapFocus
-      returnFocus
-    >
-      <Popover.Target>
+      target={
         <Button
           variant="subtle"
           color="gray"
@@ -37,11 +34,10 @@ export function ColumnsMenu({ columns, resolved, onChange }: ColumnsMenuProps) {
         >
           Columns
         </Button>
-      </Popover.Target>
-      <Popover.Dropdown p={10} aria-label="Choose columns">
-        {opened && <FieldList columns={columns} resolved={resolved} onChange={onChange} />}
-      </Popover.Dropdown>
-    </Popover>
+      }
+    >
+      {opened && <FieldList columns={columns} resolved={resolved} onChange={onChange} />}
+    </Popup>
   );
 }
 

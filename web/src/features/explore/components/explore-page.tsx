@@ -23,7 +23,8 @@ import { useShortcuts } from '@/lib/use-shortcuts';
 const STALE_RUN_MS = 15_000;
 
 export function ExplorePage({ firstRun }: { firstRun: ReactNode }) {
-  const { state, resolved, update } = useExploreState();
+  const explore = useExploreState();
+  const { state, resolved, update } = explore;
   const { refresh, setZoomBase } = useRunStore.getState();
   const { facetsShown, toggleFacets } = useLayoutStore();
   const [drawer, setDrawer] = useState(false);
@@ -73,9 +74,7 @@ export function ExplorePage({ firstRun }: { firstRun: ReactNode }) {
     <div className={classes.page}>
       <h1 className="visually-hidden">Explore logs</h1>
       <Toolbar
-        state={state}
-        resolved={resolved}
-        update={update}
+        {...explore}
         problem={problem}
         editor={editor}
         timeOpened={timeOpened}
@@ -89,9 +88,7 @@ export function ExplorePage({ firstRun }: { firstRun: ReactNode }) {
         loading={!live && search.isFetching && !search.isFetchingNextPage}
       />
       <Workspace
-        state={state}
-        resolved={resolved}
-        update={update}
+        {...explore}
         navigation={navigation}
         facetsShown={facetsShown}
         facetsDrawer={drawer}
@@ -99,9 +96,7 @@ export function ExplorePage({ firstRun }: { firstRun: ReactNode }) {
       >
         {live ? (
           <LiveResults
-            state={state}
-            resolved={resolved}
-            update={update}
+            {...explore}
             tail={tail}
             paused={paused}
             onPause={() => setPaused(!paused)}
@@ -110,9 +105,7 @@ export function ExplorePage({ firstRun }: { firstRun: ReactNode }) {
           />
         ) : (
           <SearchResults
-            state={state}
-            resolved={resolved}
-            update={update}
+            {...explore}
             search={search}
             records={found}
             navigation={navigation}

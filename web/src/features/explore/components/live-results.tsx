@@ -10,16 +10,11 @@ import { ResultsTable } from '@/features/explore/components/results-table';
 import { levelQuery } from '@/features/explore/components/search-histogram';
 import { arrivalBuckets, WINDOW_SECONDS } from '@/features/explore/live/rate';
 import type { Tail } from '@/features/explore/live/use-tail';
-import type { ExploreState } from '@/features/explore/state/url-state';
-import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
+import type { Explore } from '@/features/explore/state/use-explore-state';
 import type { RecordNavigation } from '@/features/explore/state/use-record-navigation';
 import { plural } from '@/lib/format';
-import type { ResolvedRange } from '@/lib/time/range';
 
-interface LiveResultsProps {
-  state: ExploreState;
-  resolved: ResolvedRange;
-  update: UpdateExplore;
+interface LiveResultsProps extends Explore {
   tail: Tail;
   paused: boolean;
   onPause: () => void;
@@ -82,7 +77,7 @@ export function LiveResults(props: LiveResultsProps) {
   );
 }
 
-function Waiting({ query, update }: { query: string; update: UpdateExplore }) {
+function Waiting({ query, update }: Pick<Explore, 'update'> & { query: string }) {
   const hasQuery = query.trim() !== '';
   return (
     <MessageState

@@ -1,17 +1,10 @@
 /** Nothing matched: what to try, as buttons. */
 import { Button } from '@mantine/core';
 import { MessageState } from '@/components/message-state';
-import type { ExploreState } from '@/features/explore/state/url-state';
-import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
-import { type ResolvedRange, rangeLabel, widerPreset } from '@/lib/time/range';
+import type { Explore } from '@/features/explore/state/use-explore-state';
+import { rangeLabel, widerPreset } from '@/lib/time/range';
 
-interface NoMatchesProps {
-  state: ExploreState;
-  resolved: ResolvedRange;
-  update: UpdateExplore;
-}
-
-export function NoMatches({ state, resolved, update }: NoMatchesProps) {
+export function NoMatches({ state, resolved, update }: Explore) {
   const wider = widerPreset(resolved.toMs - resolved.fromMs);
   const label = rangeLabel(state.range, resolved.toMs);
   const hasQuery = state.query.trim() !== '';

@@ -11,6 +11,7 @@ import classes from '@/features/explore/components/search-bar.module.css';
 import type { CompletionData } from '@/features/explore/editor/completion';
 import type { ApiError } from '@/lib/api/api-error';
 import { useProject } from '@/lib/project';
+import { sentence } from '@/lib/text';
 import type { ResolvedRange } from '@/lib/time/range';
 
 const COMPLETION_VALUES = 50;
@@ -102,7 +103,8 @@ function QueryProblem({ problem }: { problem: ApiError }) {
     <p className={classes.problem} role="alert">
       <Icon name="alert-triangle" size={14} />
       <span>
-        {problem.message} {problem.hint !== undefined && <span className={classes.hint}>{problem.hint}</span>}
+        {sentence(problem.message)}{' '}
+        {problem.hint !== undefined && <span className={classes.hint}>{sentence(problem.hint)}</span>}
       </span>
     </p>
   );

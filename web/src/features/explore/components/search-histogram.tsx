@@ -7,20 +7,12 @@ import { histogramQuery } from '@/features/explore/api/histogram';
 import classes from '@/features/explore/components/histogram.module.css';
 import { HistogramSkeleton, LazyHistogram } from '@/features/explore/components/lazy-histogram';
 import { useRunStore } from '@/features/explore/state/run-store';
-import type { ExploreState } from '@/features/explore/state/url-state';
-import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
+import type { Explore } from '@/features/explore/state/use-explore-state';
 import type { LevelGroup } from '@/lib/level';
 import { useProject } from '@/lib/project';
 import { appendClause, onlyValue } from '@/lib/query/edit';
-import type { ResolvedRange } from '@/lib/time/range';
 
-interface SearchHistogramProps {
-  state: ExploreState;
-  resolved: ResolvedRange;
-  update: UpdateExplore;
-}
-
-export function SearchHistogram({ state, resolved, update }: SearchHistogramProps) {
+export function SearchHistogram({ state, resolved, update }: Explore) {
   const histogram = useQuery(histogramQuery(useProject(), state.query, resolved));
   const zoomBase = useRunStore((store) => store.zoomBase);
   const setZoomBase = useRunStore((store) => store.setZoomBase);

@@ -13,20 +13,15 @@ import { ExportMenu } from '@/features/explore/components/export-menu';
 import { NoMatches } from '@/features/explore/components/no-matches';
 import { ResultsTable } from '@/features/explore/components/results-table';
 import { SearchHistogram } from '@/features/explore/components/search-histogram';
-import type { ExploreState } from '@/features/explore/state/url-state';
-import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
+import type { Explore } from '@/features/explore/state/use-explore-state';
 import type { RecordNavigation } from '@/features/explore/state/use-record-navigation';
 import { isStatus } from '@/lib/api/api-error';
 import { hasRecordsQuery } from '@/lib/api/get-has-records';
 import { formatBytes, formatCompact, formatCount, formatElapsed, plural } from '@/lib/format';
 import { useProject } from '@/lib/project';
 import type { LogRecord } from '@/lib/record';
-import type { ResolvedRange } from '@/lib/time/range';
 
-export interface SearchResultsProps {
-  state: ExploreState;
-  resolved: ResolvedRange;
-  update: UpdateExplore;
+export interface SearchResultsProps extends Explore {
   search: UseInfiniteQueryResult<InfiniteData<SearchPage>>;
   records: readonly LogRecord[];
   navigation: RecordNavigation;
@@ -41,18 +36,20 @@ export function SearchResults(props: SearchResultsProps) {
   if (empty && any.data === null) return <div style={{ overflow: 'auto', flex: 1 }}>{props.firstRun}</div>;
   return (
     <>
-      {!search.isError && <SearchHistogram state={state} resolved={resolved} update={update} />}
-      <div className={classes.bar}>
-        <Stats {...props} />
-        <div className={classes.tools}>
-          <ColumnsMenu
-            columns={state.columns}
-            resolved={resolved}
-            onChange={(columns) => update({ columns }, { replace: true })}
-          />
-          <ExportMenu query={state.query} resolved={resolved} />
+      {!search.isError && <SearchHistogram {...{ state, resolved, update }} />}
+      {!(search.isError && records.length === 0) && (
+        <div className={classes.bar}>
+          <Stats {...props} />
+          <div className={classes.tools}>
+            <ColumnsMenu
+              columns={state.columns}
+              resolved={resolved}
+              onChange={(columns) => update({ columns }, { replace: true })}
+            />
+            <ExportMenu query={state.query} resolved={resolved} />
+          </div>
         </div>
-      </div>
+      )}
       <Body {...props} empty={empty} />
     </>
   );
@@ -66,7 +63,7 @@ function Body(props: SearchResultsProps & { empty: boolean }) {
   }, [hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage]);
   if (search.isPending) return <TableSkeleton />;
   if (search.isError && records.length === 0) return <SearchError {...props} />;
-  if (empty) return <NoMatches state={state} resolved={resolved} update={update} />;
+  if (empty) return <NoMatches {...{ state, resolved, update }} />;
   return (
     <ResultsTable
       records={records}

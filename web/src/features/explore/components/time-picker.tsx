@@ -1,7 +1,8 @@
 /** The time range: presets that stay relative, or two moments. Texts such as `-36h` and RFC 3339 work too. */
-import { Button, Popover, TextInput, UnstyledButton } from '@mantine/core';
+import { Button, TextInput, UnstyledButton } from '@mantine/core';
 import { type FormEvent, useEffect, useState } from 'react';
 import { Icon } from '@/components/icon';
+import { Popup } from '@/components/popup';
 import classes from '@/features/explore/components/time-picker.module.css';
 import {
   isRelative,
@@ -27,8 +28,11 @@ export function TimePicker({ range, resolved, opened, onOpened, onChange }: Time
     onOpened(false);
   };
   return (
-    <Popover opened={opened} onChange={onOpened} position="bottom-end" shadow="md" trapFocus returnFocus>
-      <Popover.Target>
+    <Popup
+      opened={opened}
+      onOpened={onOpened}
+      label="Choose a time range"
+      target={
         <Button
           variant="default"
           className={classes.button}
@@ -39,25 +43,24 @@ export function TimePicker({ range, resolved, opened, onOpened, onChange }: Time
         >
           {rangeLabel(range, resolved.toMs)}
         </Button>
-      </Popover.Target>
-      <Popover.Dropdown p={8} aria-label="Choose a time range">
-        <div className={classes.body}>
-          <div className={classes.presets}>
-            {PRESETS.map((preset) => (
-              <UnstyledButton
-                key={preset.from}
-                className={classes.preset}
-                aria-pressed={isRelative(range) && range.from === preset.from}
-                onClick={() => choose({ from: preset.from, to: 'now' })}
-              >
-                {preset.label}
-              </UnstyledButton>
-            ))}
-          </div>
-          <AbsoluteForm range={range} resolved={resolved} onChoose={choose} />
+      }
+    >
+      <div className={classes.body}>
+        <div className={classes.presets}>
+          {PRESETS.map((preset) => (
+            <UnstyledButton
+              key={preset.from}
+              className={classes.preset}
+              aria-pressed={isRelative(range) && range.from === preset.from}
+              onClick={() => choose({ from: preset.from, to: 'now' })}
+            >
+              {preset.label}
+            </UnstyledButton>
+          ))}
         </div>
-      </Popover.Dropdown>
-    </Popover>
+        <AbsoluteForm range={range} resolved={resolved} onChoose={choose} />
+      </div>
+    </Popup>
   );
 }
 

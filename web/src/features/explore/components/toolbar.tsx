@@ -7,15 +7,11 @@ import { Icon } from '@/components/icon';
 import classes from '@/features/explore/components/explore.module.css';
 import { SearchBar } from '@/features/explore/components/search-bar';
 import { TimePicker } from '@/features/explore/components/time-picker';
-import type { ExploreState } from '@/features/explore/state/url-state';
-import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
+import type { Explore } from '@/features/explore/state/use-explore-state';
 import type { ApiError } from '@/lib/api/api-error';
-import type { ResolvedRange, TimeRange } from '@/lib/time/range';
+import type { TimeRange } from '@/lib/time/range';
 
-interface ToolbarProps {
-  state: ExploreState;
-  resolved: ResolvedRange;
-  update: UpdateExplore;
+interface ToolbarProps extends Explore {
   problem: ApiError | undefined;
   editor: RefObject<EditorView | null>;
   timeOpened: boolean;

@@ -4,20 +4,15 @@ import { useMediaQuery } from '@mantine/hooks';
 import { lazy, type ReactNode, Suspense } from 'react';
 import classes from '@/features/explore/components/explore.module.css';
 import { Facets } from '@/features/explore/components/facets';
-import type { ExploreState } from '@/features/explore/state/url-state';
-import type { UpdateExplore } from '@/features/explore/state/use-explore-state';
+import type { Explore } from '@/features/explore/state/use-explore-state';
 import type { RecordNavigation } from '@/features/explore/state/use-record-navigation';
 import { excludeValue, includeValue } from '@/lib/query/edit';
-import type { ResolvedRange } from '@/lib/time/range';
 
 const DetailPanel = lazy(() => import('@/features/explore/components/detail-panel'));
 
 export const NARROW_QUERY = '(max-width: 860px)';
 
-interface WorkspaceProps {
-  state: ExploreState;
-  resolved: ResolvedRange;
-  update: UpdateExplore;
+interface WorkspaceProps extends Explore {
   navigation: RecordNavigation;
   facetsShown: boolean;
   facetsDrawer: boolean;

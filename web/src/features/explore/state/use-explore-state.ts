@@ -8,7 +8,8 @@ import { type ResolvedRange, resolveRange } from '@/lib/time/range';
 
 export type UpdateExplore = (patch: Partial<ExploreState>, options?: { replace?: boolean }) => void;
 
-interface Explore {
+/** What every part of explore is given. */
+export interface Explore {
   state: ExploreState;
   /** The range in milliseconds, with "now" frozen at the last run. */
   resolved: ResolvedRange;

@@ -1,9 +1,12 @@
 /** Making a key: name, scopes, then the key itself, once. */
+
 import { Button, Checkbox, Group, Modal, Select, Stack, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
+import { Alarm } from '@/components/alarm';
 import { errorText } from '@/components/error-state';
 import { SecretBox } from '@/components/secret-box';
+import { keysQuery } from '@/features/keys/api/get-keys';
 import { createKey } from '@/lib/api/create-key';
 import { sessionQuery } from '@/lib/api/get-session';
 import { DEFAULT_PROJECT, useProject } from '@/lib/project';
@@ -32,8 +35,7 @@ function CreateKeyForm({ onClose }: { onClose: () => void }) {
   const client = useQueryClient();
   const mutation = useMutation({
     mutationFn: createKey,
-    // Of whichever project it is.
-    onSuccess: () => client.invalidateQueries({ queryKey: ['keys'] }),
+    onSuccess: () => client.invalidateQueries({ queryKey: keysQuery.queryKey }),
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -62,7 +64,6 @@ function CreateKeyForm({ onClose }: { onClose: () => void }) {
           value={name}
           onChange={(event) => setName(event.currentTarget.value)}
           required
-          withAsterisk={false}
           data-autofocus
         />
         {projects.length > 1 && (
@@ -82,11 +83,7 @@ function CreateKeyForm({ onClose }: { onClose: () => void }) {
             ))}
           </Stack>
         </Checkbox.Group>
-        {mutation.isError && (
-          <p role="alert" style={{ color: 'var(--bad)', margin: 0 }}>
-            {errorText(mutation.error)}
-          </p>
-        )}
+        {mutation.isError && <Alarm>{errorText(mutation.error)}</Alarm>}
         <Group justify="flex-end">
           <Button variant="default" onClick={onClose}>
             Cancel

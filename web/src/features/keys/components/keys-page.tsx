@@ -1,7 +1,9 @@
-/** API keys of the project: list, create, revoke. */
+/** API keys of all projects: list, create, revoke. */
+
 import { Badge, Button, Group } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
+import { Alarm } from '@/components/alarm';
 import { ConfirmButton } from '@/components/confirm-button';
 import { ErrorState, errorText } from '@/components/error-state';
 import { Icon } from '@/components/icon';
@@ -11,12 +13,11 @@ import { TableSkeleton } from '@/components/table-skeleton';
 import { type ApiKey, keysQuery } from '@/features/keys/api/get-keys';
 import { revokeKey } from '@/features/keys/api/revoke-key';
 import { CreateKeyModal } from '@/features/keys/components/create-key-modal';
-import { useProject } from '@/lib/project';
 import { fullTime, relativeTime } from '@/lib/time/timestamp';
 
 export function KeysPage() {
   const [creating, setCreating] = useState(false);
-  const keys = useQuery(keysQuery(useProject()));
+  const keys = useQuery(keysQuery);
   const create = (
     <Button leftSection={<Icon name="plus" size={14} />} onClick={() => setCreating(true)}>
       Create key
@@ -70,10 +71,9 @@ function KeyTable({ keys }: { keys: ApiKey[] }) {
 
 function KeyRow({ item }: { item: ApiKey }) {
   const client = useQueryClient();
-  const project = useProject();
   const revoke = useMutation({
-    mutationFn: (id: string) => revokeKey(project, id),
-    onSuccess: () => client.invalidateQueries({ queryKey: keysQuery(project).queryKey }),
+    mutationFn: revokeKey,
+    onSuccess: () => client.invalidateQueries({ queryKey: keysQuery.queryKey }),
   });
   return (
     <tr>
@@ -93,6 +93,7 @@ function KeyRow({ item }: { item: ApiKey }) {
               color={scope === 'admin' ? 'orange' : 'brand'}
               radius="sm"
               tt="none"
+              style={{ flex: 'none' }}
             >
               {scope}
             </Badge>
@@ -116,11 +117,7 @@ function KeyRow({ item }: { item: ApiKey }) {
           loading={revoke.isPending}
           onConfirm={() => revoke.mutate(item.id)}
         />
-        {revoke.isError && (
-          <div role="alert" style={{ color: 'var(--bad)' }}>
-            {errorText(revoke.error)}
-          </div>
-        )}
+        {revoke.isError && <Alarm>{errorText(revoke.error)}</Alarm>}
       </td>
     </tr>
   );

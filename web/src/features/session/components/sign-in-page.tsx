@@ -1,7 +1,9 @@
 /** Signing in with user and password, then back to where one was. */
+
 import { Button, PasswordInput, Stack, TextInput } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { type FormEvent, useState } from 'react';
+import { type FormEvent, useEffect, useRef, useState } from 'react';
+import { Alarm } from '@/components/alarm';
 import { errorText } from '@/components/error-state';
 import { Logo } from '@/components/logo';
 import { signIn } from '@/features/session/api/sign-in';
@@ -10,6 +12,8 @@ import { isStatus } from '@/lib/api/api-error';
 import { sessionQuery } from '@/lib/api/get-session';
 
 export function SignInPage({ onSignedIn }: { onSignedIn: () => void }) {
+  const first = useRef<HTMLInputElement>(null);
+  useEffect(() => first.current?.focus(), []);
   const [user, setUser] = useState('');
   const [password, setPassword] = useState('');
   const client = useQueryClient();
@@ -44,8 +48,7 @@ export function SignInPage({ onSignedIn }: { onSignedIn: () => void }) {
               value={user}
               onChange={(event) => setUser(event.currentTarget.value)}
               required
-              withAsterisk={false}
-              data-autofocus
+              ref={first}
             />
             <PasswordInput
               size="sm"
@@ -55,12 +58,11 @@ export function SignInPage({ onSignedIn }: { onSignedIn: () => void }) {
               value={password}
               onChange={(event) => setPassword(event.currentTarget.value)}
               required
-              withAsterisk={false}
             />
             {mutation.isError && (
-              <p className={classes.error} role="alert">
+              <Alarm>
                 {isStatus(mutation.error, 401) ? 'User or password is wrong.' : errorText(mutation.error)}
-              </p>
+              </Alarm>
             )}
             <Button type="submit" size="sm" loading={mutation.isPending}>
               Sign in

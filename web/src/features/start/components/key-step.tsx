@@ -1,6 +1,8 @@
 /** The ingest key: none with `--dev`, else the ready one from the secrets file or a new one made here. */
+
 import { Button } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
+import { Alarm } from '@/components/alarm';
 import { errorText } from '@/components/error-state';
 import { Icon } from '@/components/icon';
 import { SecretBox } from '@/components/secret-box';
@@ -29,10 +31,14 @@ export function KeyStep({ dev, created, onCreated }: KeyStepProps) {
   const make = () => mutation.mutate({ name: 'first key', project, scopes: ['ingest'] });
   return (
     <>
-      <p>
-        A ready ingest key is in the secrets file that the server named on its first start, as{' '}
-        <code>ingest_key</code>. Or make one here; it goes into the snippets below.
-      </p>
+      {project === undefined ? (
+        <p>
+          A ready ingest key is in the secrets file that the server named on its first start, as{' '}
+          <code>ingest_key</code>. Or make one here; it goes into the snippets below.
+        </p>
+      ) : (
+        <p>A key belongs to one project. Make one for “{project}” here; it goes into the snippets below.</p>
+      )}
       <Button
         variant="default"
         leftSection={<Icon name="key" size={14} />}
@@ -42,9 +48,9 @@ export function KeyStep({ dev, created, onCreated }: KeyStepProps) {
         Create an ingest key
       </Button>
       {mutation.isError && (
-        <p role="alert" style={{ color: 'var(--bad)', marginTop: 8 }}>
-          {errorText(mutation.error)}
-        </p>
+        <div style={{ marginTop: 8 }}>
+          <Alarm>{errorText(mutation.error)}</Alarm>
+        </div>
       )}
     </>
   );

@@ -1,5 +1,7 @@
 /** The ledger as a table: what came in, and where it went; with an alarm when something is lost. */
+
 import { useQuery } from '@tanstack/react-query';
+import { Alarm } from '@/components/alarm';
 import { ErrorState } from '@/components/error-state';
 import { Icon } from '@/components/icon';
 import { MessageState } from '@/components/message-state';
@@ -70,14 +72,13 @@ function Verdict({ balanced, lost }: { balanced: boolean; lost: number }) {
 
 function Loss({ messages }: { messages: number }) {
   return (
-    <p className={classes.alarm} role="alert">
-      <Icon name="alert-triangle" size={16} />
-      <span>
+    <div className={classes.alarms}>
+      <Alarm>
         <strong>{plural(messages, 'message')} lost.</strong> The queue dropped them before they were stored,
         or they are damaged on its disk. Give the queue more room or retention, look at the server’s log, and
         run <code>devlogs verify</code>.
-      </span>
-    </p>
+      </Alarm>
+    </div>
   );
 }
 

@@ -9,7 +9,7 @@ export function PartitionsSection({ partitions }: { partitions: Partition[] }) {
     <>
       <th>Partition</th>
       <th data-number>Oldest</th>
-      <th data-number>On disk in the store up to</th>
+      <th data-number>Stored up to</th>
       <th data-number>Searchable up to</th>
       <th data-number>Next</th>
       <th data-number>Waiting</th>

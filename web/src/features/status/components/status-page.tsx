@@ -1,9 +1,9 @@
 /** How the server is doing: queue, store, and the ledger that proves that nothing was lost. */
+
 import { Skeleton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import type { ReactNode } from 'react';
+import { Alarm } from '@/components/alarm';
 import { ErrorState } from '@/components/error-state';
-import { Icon } from '@/components/icon';
 import { Card, Page } from '@/components/page';
 import { type Status, statusQuery } from '@/features/status/api/get-status';
 import { LedgerSection } from '@/features/status/components/ledger-section';
@@ -24,8 +24,7 @@ export function StatusPage() {
       )}
       {status.data && (
         <>
-          {status.isError && <Alarm>The server does not answer; these are its last figures.</Alarm>}
-          <FailedChecks checks={status.data.checks} />
+          <Alarms checks={status.data.checks} stale={status.isError} />
           <Tiles status={status.data} />
           <PartitionsSection partitions={status.data.queue.partitions} />
         </>
@@ -37,23 +36,19 @@ export function StatusPage() {
   );
 }
 
-function Alarm({ children }: { children: ReactNode }) {
+function Alarms({ checks, stale }: { checks: Status['checks']; stale: boolean }) {
+  const failed = Object.entries(checks).filter(([, says]) => says !== 'ok');
+  if (!stale && failed.length === 0) return null;
   return (
-    <p className={classes.alarm} role="alert">
-      <Icon name="alert-triangle" size={16} />
-      <span>{children}</span>
-    </p>
+    <div className={classes.alarms}>
+      {stale && <Alarm>The server does not answer; these are its last figures.</Alarm>}
+      {failed.map(([name, says]) => (
+        <Alarm key={name}>
+          <strong>{name}:</strong> {says}
+        </Alarm>
+      ))}
+    </div>
   );
-}
-
-function FailedChecks({ checks }: { checks: Status['checks'] }) {
-  return Object.entries(checks)
-    .filter(([, says]) => says !== 'ok')
-    .map(([name, says]) => (
-      <Alarm key={name}>
-        <strong>{name}:</strong> {says}
-      </Alarm>
-    ));
 }
 
 function Tiles({ status: { queue, store, ...node } }: { status: Status }) {
@@ -63,7 +58,7 @@ function Tiles({ status: { queue, store, ...node } }: { status: Status }) {
       <Tile
         label="Server"
         value={node.ready ? 'ready' : 'not ready'}
-        detail={`version ${node.version}, running for ${formatDuration(node.uptime_seconds)}`}
+        detail={`version ${node.version}, up ${formatDuration(node.uptime_seconds)}`}
       />
       <Tile
         label="Queue"
@@ -115,7 +110,7 @@ function Details({ status: { store, queue, addresses } }: { status: Status }) {
           {members.map(([name, value]) => (
             <div key={name} className={classes.member}>
               <dt>{name}</dt>
-              <dd>{value}</dd>
+              <dd className="mono">{value}</dd>
             </div>
           ))}
         </dl>
