@@ -2,7 +2,8 @@
 //!
 //! A key comes as `Authorization: Bearer KEY`, `Authorization: Splunk KEY`, HTTP Basic with the key as password,
 //! `X-API-Key: KEY` or `DD-API-KEY: KEY`; the first of these that is there counts. Browsers have a session cookie
-//! instead, which [`Sessions`] reads. In `--dev` everybody is an admin of the project `default`, and
+//! instead, which [`Sessions`] reads. A client certificate is a credential when a rule of [`Identities`] means it: alone,
+//! or beside a key or a session, with which it must then agree. In `--dev` everybody is an admin of the project `default`, and
 //! [`guard_loopback`] keeps foreign web pages out.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -19,12 +20,18 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 
 use crate::error::{ApiError, Code};
+use crate::session::check_origin;
+use crate::tls::Peer;
+use crate::tls::identity::Identities;
 
 /// The project of `--dev`, and of what comes without another.
 pub const DEFAULT_PROJECT: &str = "default";
 
 /// Keys longer than this are not ours.
 const KEY_BYTES_MAX: usize = 512;
+
+/// Names of a certificate that a hint tells.
+const NAMES_TOLD_MAX: usize = 4;
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +61,11 @@ impl Scopes {
     pub fn contains(self, scope: Scope) -> bool {
         self.0 & (1 << scope as u8) != 0
     }
+
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
 }
 
 impl FromIterator<Scope> for Scopes {
@@ -70,6 +82,21 @@ pub struct Principal {
     /// The only project that is seen and written.
     pub project: Arc<str>,
     pub scopes: Scopes,
+    /// Of records that name no service themselves; a client certificate can say it.
+    pub service: Option<Arc<str>>,
+}
+
+impl Principal {
+    /// One request, two credentials: it may do what both allow, if they belong to one project.
+    fn agree(self, certificate: Option<Self>) -> Result<Self, ApiError> {
+        let Some(certificate) = certificate else { return Ok(self) };
+        if certificate.project != self.project {
+            let detail = "the client certificate and the key or session belong to different projects";
+            return Err(ApiError::new(Code::CredentialsDisagree, detail)
+                .with_hint("send a key of the certificate's project, or none"));
+        }
+        Ok(Self { scopes: self.scopes.intersection(certificate.scopes), service: certificate.service, ..self })
+    }
 }
 
 /// Where keys are known.
@@ -95,6 +122,8 @@ pub enum Auth {
     Required {
         keys: Arc<dyn Keys>,
         sessions: Option<Arc<dyn Sessions>>,
+        /// What client certificates may do.
+        identities: Identities,
     },
 }
 
@@ -102,41 +131,68 @@ impl Auth {
     /// Who sends this request.
     ///
     /// # Errors
-    /// 401 without valid credentials, 503 when keys can't be read now.
+    /// 401 without valid credentials or with a certificate that is no longer good, 403 when a certificate and a key
+    /// disagree, 503 when keys can't be read now.
     pub async fn identify(&self, parts: &Parts) -> Result<Principal, ApiError> {
-        let Auth::Required { keys, sessions } = self else {
-            return Ok(Principal { id: "dev".into(), project: DEFAULT_PROJECT.into(), scopes: Scopes::ALL });
+        let Auth::Required { keys, sessions, identities } = self else {
+            return Ok(Principal {
+                id: "dev".into(),
+                project: DEFAULT_PROJECT.into(),
+                scopes: Scopes::ALL,
+                service: None,
+            });
         };
+        let peer = parts.extensions.get::<Arc<Peer>>();
+        if let Some(peer) = peer {
+            peer.check()?;
+        }
+        let certificate = peer.and_then(|peer| identities.principal(peer.names()));
         if let Some(key) = key_of(&parts.headers)? {
-            return keys.authenticate(&key).await?.ok_or_else(|| {
+            let principal = keys.authenticate(&key).await?.ok_or_else(|| {
                 ApiError::new(Code::Unauthenticated, "the key is unknown, expired or revoked")
                     .with_hint("`devlogs keys list` shows the keys, `devlogs keys create` makes one")
-            });
+            })?;
+            return principal.agree(certificate);
         }
         if let Some(sessions) = sessions
             && let Some(principal) = sessions.authenticate(parts).await?
         {
+            return principal.agree(certificate);
+        }
+        if let Some(principal) = certificate {
+            // A browser shows its certificate to whatever page asks it to.
+            check_origin(&parts.headers, parts.uri.authority())?;
             return Ok(principal);
         }
-        Err(ApiError::new(Code::Unauthenticated, "the request has no key")
-            .with_hint("send `Authorization: Bearer KEY` or `X-API-Key: KEY`"))
+        Err(without_credentials(peer))
     }
 
     /// Who sends this request, if they may do this.
     ///
     /// # Errors
-    /// As [`Auth::identify`], and 403 when the key lacks the scope.
+    /// As [`Auth::identify`], and 403 when the credentials lack the scope.
     pub async fn require(&self, parts: &Parts, scope: Scope) -> Result<Principal, ApiError> {
         let principal = self.identify(parts).await?;
         if principal.scopes.contains(scope) {
             return Ok(principal);
         }
-        Err(ApiError::new(Code::Forbidden, format!("the key lacks the scope `{}`", scope.as_str())))
+        Err(ApiError::new(Code::Forbidden, format!("the credentials lack the scope `{}`", scope.as_str())))
     }
 
     pub fn is_open(&self) -> bool {
         matches!(self, Auth::Open)
     }
+}
+
+fn without_credentials(peer: Option<&Arc<Peer>>) -> ApiError {
+    let Some(peer) = peer else {
+        return ApiError::new(Code::Unauthenticated, "the request has no key")
+            .with_hint("send `Authorization: Bearer KEY` or `X-API-Key: KEY`");
+    };
+    let names: Vec<_> = peer.names().iter().take(NAMES_TOLD_MAX).map(|name| format!("`{name}`")).collect();
+    let detail = "the request has no key, and no rule gives its client certificate a project";
+    ApiError::new(Code::Unauthenticated, detail)
+        .with_hint(format!("add a rule for {} to `tls.identities`, or send a key", names.join(" or ")))
 }
 
 /// Metadata did not answer whether a key is good: the client should come again.

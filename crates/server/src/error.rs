@@ -53,6 +53,8 @@ codes! {
     AllRejected = "all_rejected", BAD_REQUEST, "No record was accepted";
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "No valid credentials";
     Forbidden = "forbidden", FORBIDDEN, "Not allowed";
+    /// The client certificate and the key or session of one request belong to different projects.
+    CredentialsDisagree = "credentials_disagree", FORBIDDEN, "The credentials disagree";
     NotFound = "not_found", NOT_FOUND, "Not found";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long to arrive";

@@ -6,6 +6,7 @@
 //! - [`collect`]: log records in, one decoder a file; answered when the queue holds them durably;
 //! - [`query`], [`tail`]: what is stored, and what comes in now; [`admin`]: what operators see and do;
 //! - [`session`], `dashboard`: the browser's way in; [`openapi`]: the description of it all;
+//! - [`tls`]: certificates of listeners and clients;
 //! - [`ops`]: `/metrics`, `/healthz`, `/readyz`;
 //! - [`error`]: every error is one [`error::ApiError`] with a stable code, rendered as `application/problem+json`;
 //! - [`metrics`]: every metric of this crate, declared once.
@@ -24,6 +25,7 @@ pub mod ops;
 pub mod query;
 pub mod session;
 pub mod tail;
+pub mod tls;
 
 use std::sync::Arc;
 

@@ -32,6 +32,37 @@ impl Protocol {
     }
 }
 
+/// How a TLS handshake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Handshake {
+    Done,
+    /// Also where the client did not like our certificate, or we did not like its.
+    Failed,
+    TimedOut,
+    /// Too many were under way; the oldest made room.
+    Displaced,
+}
+
+impl Handshake {
+    fn as_str(self) -> &'static str {
+        match self {
+            Handshake::Done => "done",
+            Handshake::Failed => "failed",
+            Handshake::TimedOut => "timed_out",
+            Handshake::Displaced => "displaced",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct ByOutcome(&'static str);
+
+impl EncodeLabelSet for ByOutcome {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        label(encoder, "outcome", self.0)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct ByProtocol(Protocol);
 
@@ -70,6 +101,10 @@ pub struct Metrics {
     in_flight_bytes: Gauge,
     connections: Gauge,
     refused_connections: Counter,
+    handshakes: Family<ByOutcome, Counter>,
+    tls_reloads: Family<ByOutcome, Counter>,
+    certificate_expiry: Gauge,
+    crl_next_update: Gauge,
 }
 
 fn request_buckets() -> Histogram {
@@ -91,6 +126,10 @@ impl Metrics {
             in_flight_bytes: Gauge::default(),
             connections: Gauge::default(),
             refused_connections: Counter::default(),
+            handshakes: Family::default(),
+            tls_reloads: Family::default(),
+            certificate_expiry: Gauge::default(),
+            crl_next_update: Gauge::default(),
         };
         registry.register("collector_requests", "Requests answered, by protocol and status", metrics.requests.clone());
         registry.register(
@@ -118,7 +157,23 @@ impl Metrics {
             "Connections closed at once because the limit was reached",
             metrics.refused_connections.clone(),
         );
+        metrics.register_tls(registry);
         metrics
+    }
+
+    fn register_tls(&self, registry: &mut Registry) {
+        registry.register("tls_handshakes", "TLS handshakes ended, by outcome", self.handshakes.clone());
+        registry.register("tls_reloads", "Changed TLS files, by whether they could be used", self.tls_reloads.clone());
+        registry.register(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the listeners' certificate ends; 0 without TLS",
+            self.certificate_expiry.clone(),
+        );
+        registry.register(
+            "tls_crl_next_update_timestamp_seconds",
+            "When the first revocation list should be replaced; 0 without lists",
+            self.crl_next_update.clone(),
+        );
     }
 
     /// A collector request was answered.
@@ -159,5 +214,20 @@ impl Metrics {
 
     pub fn connection_refused(&self) {
         self.refused_connections.inc();
+    }
+
+    pub fn handshake(&self, outcome: Handshake) {
+        self.handshakes.get_or_create(&ByOutcome(outcome.as_str())).inc();
+    }
+
+    /// TLS files changed, and could be used or not.
+    pub fn tls_reloaded(&self, used: bool) {
+        self.tls_reloads.get_or_create(&ByOutcome(if used { "ok" } else { "failed" })).inc();
+    }
+
+    /// Seconds since the Unix epoch.
+    pub fn tls_expires(&self, certificate: i64, crl_next_update: Option<i64>) {
+        self.certificate_expiry.set(certificate);
+        self.crl_next_update.set(crl_next_update.unwrap_or_default());
     }
 }

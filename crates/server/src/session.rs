@@ -146,6 +146,7 @@ impl Sessions for Metadata {
             id: session.user.into(),
             project: project.into(),
             scopes: scopes.iter().copied().collect(),
+            service: None,
         }))
     }
 }
@@ -189,7 +190,7 @@ fn check_change(parts: &Parts, session: &Session) -> Result<(), ApiError> {
 }
 
 /// Every `Origin` that is there must be ours: the host and port that the request was sent to.
-fn check_origin(headers: &HeaderMap, authority: Option<&http::uri::Authority>) -> Result<(), ApiError> {
+pub(crate) fn check_origin(headers: &HeaderMap, authority: Option<&http::uri::Authority>) -> Result<(), ApiError> {
     let host = match headers.get(header::HOST) {
         Some(host) => host.to_str().unwrap_or_default(),
         None => authority.map_or("", http::uri::Authority::as_str),

@@ -49,7 +49,7 @@ struct OneKey;
 impl Keys for OneKey {
     async fn authenticate(&self, key: &str) -> Result<Option<Principal>, ApiError> {
         let scopes = Scopes::from_iter([Scope::Ingest]);
-        Ok((key == "good").then(|| Principal { id: "1".into(), project: "shop".into(), scopes }))
+        Ok((key == "good").then(|| Principal { id: "1".into(), project: "shop".into(), scopes, service: None }))
     }
 }
 
@@ -61,7 +61,7 @@ fn parts(headers: HeaderMap) -> Parts {
 
 #[tokio::test]
 async fn a_key_opens_its_scopes_only() {
-    let auth = Auth::Required { keys: Arc::new(OneKey), sessions: None };
+    let auth = Auth::Required { keys: Arc::new(OneKey), sessions: None, identities: Identities::default() };
     let good = parts(headers("x-api-key", "good"));
     assert_eq!(&*auth.require(&good, Scope::Ingest).await.unwrap().project, "shop");
     assert_eq!(auth.require(&good, Scope::Query).await.unwrap_err().code(), Code::Forbidden);

@@ -43,7 +43,8 @@ async fn unknown(request: Request) -> Response {
     failure(ApiError::new(Code::NotFound, "only LogsService/Export is served here"))
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether a request wants its answer in gRPC's form.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
@@ -95,7 +96,8 @@ fn success(answer: &Answer) -> Response {
     (content_type, Body::new(body)).into_response()
 }
 
-fn failure(error: ApiError) -> Response {
+/// An error as gRPC tells it.
+pub(crate) fn failure(error: ApiError) -> Response {
     let (code, message) = (grpc_code(&error), message(&error));
     let details = Status { code: code as i32, message: message.clone(), details: retry_details(&error) };
     let status = tonic::Status::with_details(code, message, details.encode_to_vec().into());

@@ -5,7 +5,8 @@
 //!
 //! - [`ingest`]: `POST /v1/ingest`, with [`json`] (parsing) and [`fields`] (which name means what);
 //! - [`otlp`]: `POST /v1/logs`;
-//! - [`grpc`]: the same over gRPC.
+//! - [`grpc`]: the same over gRPC;
+//! - [`service`]: the service of a credential, for records that name none.
 //!
 //! Around them: [`body`] and [`encoding`] hold the limits while bytes arrive and unfold, [`budget`] bounds the memory of
 //! all requests together, and [`idempotency`] knows which requests are retries.
@@ -14,11 +15,12 @@ mod body;
 mod budget;
 mod encoding;
 mod fields;
-mod grpc;
+pub(crate) mod grpc;
 mod idempotency;
 mod ingest;
 mod json;
 mod otlp;
+mod service;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -161,6 +163,8 @@ struct Job {
     protocol: Protocol,
     format: Format,
     project: Arc<str>,
+    /// Of records that name none.
+    service: Option<Arc<str>>,
     key: Option<String>,
     /// Nanoseconds since the Unix epoch.
     received: i64,
@@ -232,7 +236,8 @@ impl Collector {
             Framing::Http(encoding) => Sent { encoding, body },
             Framing::Grpc => grpc::unframe(&parts.headers, &body)?,
         };
-        let job = Job { protocol, format, project: principal.project, key, received: now(), sent, share };
+        let (project, service) = (principal.project, principal.service);
+        let job = Job { protocol, format, project, service, key, received: now(), sent, share };
         // A task of its own: a client that hangs up takes back nothing that was read.
         let this = self.clone();
         let task = self.tasks.spawn(async move { this.take(job).await });
@@ -259,7 +264,7 @@ impl Collector {
         let metrics = self.state.metrics.clone();
         let inline = job.sent.encoding == Encoding::Identity && job.sent.body.len() <= INLINE_BYTES_MAX;
         let work = move || {
-            let Job { protocol, format, project, key, received, sent, mut share } = job;
+            let Job { protocol, format, project, service, key, received, sent, mut share } = job;
             let sent_bytes = sent.body.len();
             let body = sent.encoding.decode(sent.body, limits.decoded_bytes_max, &mut share)?;
             metrics.body(protocol, sent_bytes, body.len());
@@ -267,11 +272,14 @@ impl Collector {
             // The message is about as large as the body; what it takes beyond is reserved when it is known.
             let body_bytes = body.len();
             share.grow(body_bytes)?;
-            let decoded = match format {
+            let mut decoded = match format {
                 Format::Ingest => ingest::decode(&body, &limits, received)?,
                 Format::OtlpProtobuf => otlp::decode_protobuf(body, &limits, &project, received)?,
                 Format::OtlpJson => otlp::decode_json(&body, &limits, &project, received)?,
             };
+            if let Some(service) = service.filter(|_| decoded.accepted > 0) {
+                decoded.payload = service::fill(&decoded.payload, &service).map_err(ApiError::internal)?;
+            }
             share.shrink(body_bytes);
             share.grow(decoded.payload.len().saturating_sub(body_bytes))?;
             Ok((decoded, key, share))
@@ -393,4 +401,4 @@ fn now() -> i64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -201,7 +201,7 @@ pub(super) fn retry_details(error: &ApiError) -> Vec<Any> {
 pub(super) fn grpc_code(error: &ApiError) -> tonic::Code {
     match error.code() {
         Code::Unauthenticated => tonic::Code::Unauthenticated,
-        Code::Forbidden => tonic::Code::PermissionDenied,
+        Code::Forbidden | Code::CredentialsDisagree => tonic::Code::PermissionDenied,
         Code::NotFound | Code::MethodNotAllowed | Code::UnsupportedEncoding => tonic::Code::Unimplemented,
         Code::TooLarge | Code::Quota => tonic::Code::ResourceExhausted,
         Code::Overloaded | Code::Unavailable => tonic::Code::Unavailable,

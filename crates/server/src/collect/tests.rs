@@ -16,6 +16,7 @@ use super::*;
 use crate::auth::{Auth, Keys, Principal, Scopes};
 use crate::metrics::Metrics;
 use crate::ops::Health;
+use crate::tls::identity::Identities;
 
 /// `good` may write to `shop`, `other` to `bank`, `reader` may only read.
 #[derive(Debug)]
@@ -31,13 +32,13 @@ impl Keys for TestKeys {
             _ => return Ok(None),
         };
         let scopes = Scopes::from_iter([scope]);
-        Ok(Some(Principal { id: key.into(), project: project.into(), scopes }))
+        Ok(Some(Principal { id: key.into(), project: project.into(), scopes, service: None }))
     }
 }
 
 /// A collector on an embedded queue in a folder of its own.
-pub(super) struct Bench {
-    pub(super) collector: Arc<Collector>,
+pub(crate) struct Bench {
+    pub(crate) collector: Arc<Collector>,
     pub(super) state: ServerState,
     queue: Arc<dyn Queue>,
     _dir: tempfile::TempDir,
@@ -49,6 +50,17 @@ impl Bench {
     }
 
     async fn with(config: CollectorConfig) -> Self {
+        let identities = Identities::default();
+        let auth = Auth::Required { keys: Arc::new(TestKeys), sessions: None, identities };
+        Self::open(config, Arc::new(auth)).await
+    }
+
+    /// One that lets in whom `auth` knows.
+    pub(crate) async fn with_auth(auth: Arc<Auth>) -> Self {
+        Self::open(CollectorConfig::default(), auth).await
+    }
+
+    async fn open(config: CollectorConfig, auth: Arc<Auth>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let queue_config = EmbeddedConfig {
             dir: dir.path().to_owned(),
@@ -62,7 +74,7 @@ impl Bench {
             tokio::task::spawn_blocking(move || EmbeddedQueue::open(queue_config, queue::metrics::Metrics::default()));
         let queue: Arc<dyn Queue> = Arc::new(queue.await.unwrap().unwrap());
         let state = ServerState {
-            auth: Arc::new(Auth::Required { keys: Arc::new(TestKeys), sessions: None }),
+            auth,
             metrics: Arc::new(Metrics::register(&mut Registry::default())),
             health: Arc::new(Health::default()),
         };
@@ -71,7 +83,7 @@ impl Bench {
     }
 
     /// Every message in the queue.
-    pub(super) async fn queued(&self) -> Vec<Message> {
+    pub(crate) async fn queued(&self) -> Vec<Message> {
         let mut messages = Vec::new();
         for partition in 0..self.queue.partitions() {
             let partition = Partition(partition);

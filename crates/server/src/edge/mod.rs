@@ -1,14 +1,17 @@
-//! Connections: accept, bound, serve HTTP/1.1 and HTTP/2 without TLS, drain.
+//! Connections: accept, bound, serve HTTP/1.1 and HTTP/2 with TLS or without, drain.
 //!
 //! [`run`] takes a bound listener and a future that ends it, so that the binary passes a signal and a test its own.
 //! [`finish`] puts around a router what every listener has: request ids and the log line of an error, panics and
-//! unknown paths as problems, and the `--dev` guard. [`idle`] closes connections on which nothing moves.
+//! unknown paths as problems, and the guards of `--dev` and of client certificates. [`idle`] closes connections on which
+//! nothing moves, `handshake` bounds those that do not speak yet.
 
+mod handshake;
 pub mod idle;
 
 use std::any::Any;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +27,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
@@ -35,6 +38,8 @@ use crate::ServerState;
 use crate::auth::guard_loopback;
 use crate::error::{ApiError, Code};
 use crate::metrics::Metrics;
+use crate::tls::{Peer, TlsListener, peer};
+use handshake::{Handshakes, Secured};
 use idle::IdleIo;
 
 /// The header that ties an answer to a line of our log.
@@ -47,6 +52,10 @@ pub struct EdgeConfig {
     pub connections_max: usize,
     /// For the first bytes of a connection, and for each request's head.
     pub header_time_max: Duration,
+    /// For a TLS handshake.
+    pub handshake_time_max: Duration,
+    /// TLS handshakes under way; one more pushes the oldest out.
+    pub handshakes_max: usize,
     /// A connection on which nothing moves for this long is closed.
     pub idle_time_max: Duration,
     /// HTTP/2 streams of a connection.
@@ -60,6 +69,8 @@ impl Default for EdgeConfig {
         Self {
             connections_max: 4096,
             header_time_max: Duration::from_secs(60),
+            handshake_time_max: Duration::from_secs(10),
+            handshakes_max: 1024,
             idle_time_max: Duration::from_secs(300),
             streams_max: 128,
             drain_time_max: Duration::from_secs(5),
@@ -68,23 +79,27 @@ impl Default for EdgeConfig {
 }
 
 /// Serves connections until `shutdown` ends, then stops accepting and lets running requests finish. Each request has
-/// the address of its client as the extension `ConnectInfo<SocketAddr>`.
+/// the address of its client as the extension `ConnectInfo<SocketAddr>`, and with `tls` the certificate that the client
+/// showed, if any, as `Arc<Peer>`.
 pub async fn run(
     listener: TcpListener,
+    tls: Option<TlsListener>,
     router: Router,
     config: EdgeConfig,
     metrics: Arc<Metrics>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let server = builder(&config);
-    let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(config.connections_max));
-    let mut connections = JoinSet::new();
+    let mut handshakes = tls.map(|tls| Handshakes::new(tls, &config, metrics.clone()));
+    let mut server = Server::new(router, config, metrics);
     tokio::pin!(shutdown);
     loop {
         let (stream, address) = tokio::select! {
             () = &mut shutdown => break,
-            Some(_) = connections.join_next() => continue,
+            Some(_) = server.connections.join_next() => continue,
+            Some(secured) = next(&mut handshakes) => {
+                server.serve(secured.stream, secured.address, secured.peer);
+                continue;
+            }
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -93,36 +108,83 @@ pub async fn run(
                 }
             },
         };
-        let Ok(slot) = slots.clone().try_acquire_owned() else {
-            metrics.connection_refused();
-            tokio::spawn(refuse(stream));
-            continue;
-        };
         // Answers are small and complete when they are written: waiting for more only delays them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let stream = IdleIo::new(stream, config.header_time_max, config.idle_time_max);
-        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+        match &mut handshakes {
+            Some(handshakes) => handshakes.begin(stream, address),
+            None => server.serve(stream, address, None),
+        }
+    }
+    drop((listener, handshakes));
+    server.drain().await;
+}
+
+async fn next(handshakes: &mut Option<Handshakes>) -> Option<Secured> {
+    handshakes.as_mut()?.next().await
+}
+
+/// A listener's open connections.
+struct Server {
+    router: Router,
+    config: EdgeConfig,
+    metrics: Arc<Metrics>,
+    builder: auto::Builder<TokioExecutor>,
+    graceful: GracefulShutdown,
+    slots: Arc<Semaphore>,
+    connections: JoinSet<()>,
+}
+
+impl Server {
+    fn new(router: Router, config: EdgeConfig, metrics: Arc<Metrics>) -> Self {
+        Self {
+            router,
+            builder: builder(&config),
+            graceful: GracefulShutdown::new(),
+            slots: Arc::new(Semaphore::new(config.connections_max)),
+            connections: JoinSet::new(),
+            config,
+            metrics,
+        }
+    }
+
+    fn serve<S>(&mut self, stream: S, address: SocketAddr, peer: Option<Arc<Peer>>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+            self.metrics.connection_refused();
+            tokio::spawn(refuse(stream));
+            return;
+        };
+        let stream = IdleIo::new(stream, self.config.header_time_max, self.config.idle_time_max);
+        let service = self.router.clone().map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(address));
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(peer.clone());
+            }
             request
         });
         let service = TowerToHyperService::new(service);
-        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        let open = Open::new(metrics.clone());
-        connections.spawn(async move {
+        let connection = self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let connection = self.graceful.watch(connection);
+        let open = Open::new(self.metrics.clone());
+        self.connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended early");
             }
             drop((slot, open));
         });
     }
-    drop(listener);
-    if tokio::time::timeout(config.drain_time_max, graceful.shutdown()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "requests were cut: they took longer than the drain allows");
+
+    async fn drain(mut self) {
+        if tokio::time::timeout(self.config.drain_time_max, self.graceful.shutdown()).await.is_err() {
+            let connections = self.connections.len();
+            tracing::warn!(connections, "requests were cut: they took longer than the drain allows");
+        }
+        self.connections.shutdown().await;
     }
-    connections.shutdown().await;
 }
 
 fn builder(config: &EdgeConfig) -> auto::Builder<TokioExecutor> {
@@ -152,11 +214,15 @@ async fn pause_after(error: &io::Error) {
 }
 
 /// Tells a client over the limit so, instead of leaving it in the kernel's queue.
-async fn refuse(mut stream: TcpStream) {
+async fn refuse(mut stream: impl AsyncWrite + Unpin) {
     const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
         retry-after: 1\r\nconnection: close\r\ncontent-length: 84\r\n\r\n\
         {\"status\":503,\"code\":\"unavailable\",\"title\":\"Too many connections\",\"retry_after\":1  }";
-    let written = tokio::time::timeout(Duration::from_secs(1), stream.write_all(ANSWER)).await;
+    let answer = async {
+        stream.write_all(ANSWER).await?;
+        stream.shutdown().await
+    };
+    let written = tokio::time::timeout(Duration::from_secs(1), answer).await;
     tracing::debug!(sent = written.is_ok(), "connection over the limit");
 }
 
@@ -183,12 +249,15 @@ pub fn finish(router: Router, state: &ServerState) -> Router {
     wrap(router.fallback(not_found).method_not_allowed_fallback(method_not_allowed), state)
 }
 
-/// Puts around a router the `--dev` guard, the net under panics, request ids and the log.
+/// Puts around a router the guards of `--dev` and of client certificates, the net under panics, request ids and the log.
 pub fn wrap(mut router: Router, state: &ServerState) -> Router {
     if state.auth.is_open() {
         router = router.layer(from_fn(guard_loopback));
     }
-    router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(RequestIds::new(), log_errors))
+    router
+        .layer(from_fn(peer::guard))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(RequestIds::new(), log_errors))
 }
 
 async fn not_found(request: Request) -> ApiError {

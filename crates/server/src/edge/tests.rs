@@ -1,10 +1,8 @@
-use std::net::SocketAddr;
-
 use axum::Extension;
 use axum::routing::{get, post};
 use prometheus_client::registry::Registry;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -44,7 +42,7 @@ async fn start(config: EdgeConfig) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let task = tokio::spawn(run(listener, router, config, state.metrics, async {
+    let task = tokio::spawn(run(listener, None, router, config, state.metrics, async {
         stopped.await.ok();
     }));
     Running { address, stop, task }

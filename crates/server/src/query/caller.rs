@@ -104,6 +104,7 @@ impl Keys for Metadata {
             id: found.key_id,
             project: found.project,
             scopes: found.scopes.iter().map(scope).collect(),
+            service: None,
         }))
     }
 }

@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::ops::Health;
 use crate::query::{ApiState, Gate, api_router};
 use crate::tail::TailHub;
+use crate::tls::identity::Identities;
 
 pub(crate) struct Bench {
     pub(crate) state: ApiState,
@@ -76,7 +77,11 @@ impl Bench {
         let queue = tokio::task::spawn_blocking(|| EmbeddedQueue::open(config, queue::metrics::Metrics::default()));
         let queue: Arc<dyn Queue> = Arc::new(queue.await.unwrap().unwrap());
         let shared = Arc::new(metadata.clone());
-        let auth = if dev { Auth::Open } else { Auth::Required { keys: shared.clone(), sessions: Some(shared) } };
+        let auth = if dev {
+            Auth::Open
+        } else {
+            Auth::Required { keys: shared.clone(), sessions: Some(shared), identities: Identities::default() }
+        };
         let state = ApiState {
             server: ServerState {
                 auth: Arc::new(auth),
