@@ -42,5 +42,8 @@ generate: web/node_modules/.package-lock.json ## Write the generated files again
 crash: build ## The long crash run: random SIGKILLs under load until you stop it
 	DEVLOGS_CRASH_ROUNDS=1000 scripts/test crash
 
+bench: build ## Measure ingest and queries; BENCH=--quick for minutes, tables in bench-results/
+	$(CARGO_TARGET_DIR)/release/devlogs-bench --program $(DEVLOGS) $(BENCH)
+
 clean: ## Remove what was built
 	rm -rf web/dist web/node_modules $(CURDIR)/target
