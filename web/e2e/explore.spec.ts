@@ -38,6 +38,7 @@ describe('search', () => {
   it('finds what is typed, and marks it', async () => {
     const { page, errors, close } = await open(browser, '/');
     await page.getByRole('grid').waitFor();
+    await page.getByRole('textbox', { name: 'Search query' }).waitFor();
     await page.keyboard.press('/');
     await page.keyboard.type(`${word} level:error`);
     await page.keyboard.press('Enter');
@@ -51,6 +52,7 @@ describe('search', () => {
   it('completes fields and values', async () => {
     const { page, close } = await open(browser, `/?q=${word}`);
     await page.getByRole('grid').waitFor();
+    await page.getByRole('textbox', { name: 'Search query' }).waitFor();
     await page.keyboard.press('/');
     await page.keyboard.press('End');
     await page.keyboard.type(' servi');

@@ -38,6 +38,7 @@ it('follows a changed query', async () => {
   const { page, close } = await open(browser, '/');
   await page.getByRole('button', { name: 'Live', exact: true }).click();
   await page.getByTestId('tail-status').getByText('Live').waitFor();
+  await page.getByRole('textbox', { name: 'Search query' }).waitFor();
   await page.keyboard.press('/');
   await page.keyboard.type(`${word} level:error`);
   await page.keyboard.press('Enter');

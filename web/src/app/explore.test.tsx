@@ -4,11 +4,9 @@ import { expect, it } from 'vitest';
 import { renderApp } from '@/testing/render-app';
 import { makeRecord, problem, searchAnswer, server } from '@/testing/server';
 
-const wait = { timeout: 8_000 };
-
 it('shows the records, their count and the cost of the search', async () => {
   renderApp('/');
-  const grid = await screen.findByRole('grid', { name: 'Log records' }, wait);
+  const grid = await screen.findByRole('grid', { name: 'Log records' });
   expect(await within(grid).findByText('checkout failed r1')).toBeVisible();
   expect(within(grid).getByText('cart <b>updated</b>')).toBeVisible();
   expect(screen.getByTestId('stats')).toHaveTextContent(
@@ -18,7 +16,7 @@ it('shows the records, their count and the cost of the search', async () => {
 
 it('filters from the facets, and shows it in the URL', async () => {
   const { user, search } = renderApp('/');
-  await user.click(await screen.findByRole('checkbox', { name: /^level error/ }, wait));
+  await user.click(await screen.findByRole('checkbox', { name: /^level error/ }));
   await waitFor(() => expect(search().get('q')).toBe('level:error'));
   await user.click(screen.getByRole('button', { name: 'Exclude level error' }));
   await waitFor(() => expect(search().get('q')).toBe('-level:error'));
@@ -26,7 +24,7 @@ it('filters from the facets, and shows it in the URL', async () => {
 
 it('opens a record, filters for a value of it and closes it', async () => {
   const { user, search } = renderApp('/');
-  await user.click(await screen.findByText('checkout failed r1', undefined, wait));
+  await user.click(await screen.findByText('checkout failed r1'));
   const detail = await screen.findByTestId('record-detail');
   expect(search().get('record')).toBe('r1');
   expect(within(detail).getByText('k8s.pod.name')).toBeVisible();
@@ -40,7 +38,7 @@ it('opens a record, filters for a value of it and closes it', async () => {
 
 it('moves by keyboard and shows the context', async () => {
   const { user, search } = renderApp('/');
-  await screen.findByText('checkout failed r1', undefined, wait);
+  await screen.findByText('checkout failed r1');
   await user.keyboard('jj{Enter}');
   await waitFor(() => expect(search().get('record')).toBe('r2'));
   await user.keyboard('x');
@@ -50,7 +48,7 @@ it('moves by keyboard and shows the context', async () => {
 
 it('opens a link to a record that the search does not find', async () => {
   renderApp('/?record=elsewhere-9');
-  expect(await screen.findByText('checkout failed elsewhere-9', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('checkout failed elsewhere-9')).toBeVisible();
 });
 
 it('says what is wrong with a query, where it stands', async () => {
@@ -60,7 +58,7 @@ it('says what is wrong with a query, where it stands', async () => {
     ),
   );
   renderApp('/?q=level%3A');
-  const alert = await screen.findByRole('alert', undefined, wait);
+  const alert = await screen.findByRole('alert');
   expect(alert).toHaveTextContent('A value is missing. Write level:*.');
   await waitFor(() => expect(document.querySelector('.q-problem')).toHaveTextContent(':'));
 });
@@ -73,9 +71,9 @@ it('offers a longer time and a cleared search when nothing matched', async () =>
     }),
   );
   const { user, search } = renderApp('/?q=needle');
-  await user.click(await screen.findByRole('button', { name: 'Search the last 24 hours' }, wait));
+  await user.click(await screen.findByRole('button', { name: 'Search the last 24 hours' }));
   await waitFor(() => expect(search().get('from')).toBe('-24h'));
-  await user.click(await screen.findByRole('button', { name: 'Clear the search' }, wait));
+  await user.click(await screen.findByRole('button', { name: 'Clear the search' }));
   await waitFor(() => expect(search().get('q')).toBeNull());
 });
 
@@ -89,19 +87,19 @@ it('tells a failed search from an empty one', async () => {
     ),
   );
   renderApp('/');
-  expect(await screen.findByText('The search failed', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('The search failed')).toBeVisible();
   expect(screen.getByText('The store is out of reach. Try again in 7 s.')).toBeVisible();
 });
 
 it('helps with the first record while the project is empty', async () => {
   server.use(http.get('/api/v1/search', () => searchAnswer([])));
   renderApp('/');
-  expect(await screen.findByText('Waiting for your first record…', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('Waiting for your first record…')).toBeVisible();
 });
 
 it('has a sheet of shortcuts', async () => {
   const { user } = renderApp('/');
-  await screen.findByText('checkout failed r1', undefined, wait);
+  await screen.findByText('checkout failed r1');
   await user.keyboard('?');
   expect(await screen.findByRole('dialog', { name: 'Keyboard shortcuts' })).toBeVisible();
 });

@@ -5,8 +5,6 @@ import type { Schemas } from '@/lib/api/client';
 import { renderApp } from '@/testing/render-app';
 import { answer, LETTER, makeRecord, problem, SESSION, STATUS, searchAnswer, server } from '@/testing/server';
 
-const wait = { timeout: 8_000 };
-
 const KEY: Schemas['KeyBody'] = {
   id: 'k1',
   name: 'old key',
@@ -41,7 +39,7 @@ it('makes a key with the CSRF token and shows it once', async () => {
     }),
   );
   const { user } = renderApp('/settings/keys');
-  expect(await screen.findByText('old key', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('old key')).toBeVisible();
   await user.click(screen.getByRole('button', { name: 'Create key' }));
   const dialog = await screen.findByRole('dialog', { name: 'Create a key' });
   await user.type(within(dialog).getByLabelText('Name'), 'shop-web');
@@ -61,7 +59,7 @@ it('asks before it revokes a key', async () => {
     }),
   );
   const { user } = renderApp('/settings/keys');
-  await user.click(await screen.findByRole('button', { name: 'Revoke key old key' }, wait));
+  await user.click(await screen.findByRole('button', { name: 'Revoke key old key' }));
   expect(revoked).toEqual([]);
   await user.click(await screen.findByRole('button', { name: 'Revoke' }));
   await waitFor(() => expect(revoked).toEqual(['k1']));
@@ -78,7 +76,7 @@ it('lists dead letters, shows one whole, retries it and says when that fails', a
     http.post('/api/v1/dead-letters/d1/retry', () => problem(503, { detail: 'The store is away.' })),
   );
   const { user } = renderApp('/dead-letters');
-  expect(await screen.findByText('too large', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('too large')).toBeVisible();
   await user.click(screen.getByRole('button', { name: 'Show all' }));
   expect(await screen.findByText(/as long as it is/)).toBeVisible();
   await user.click(screen.getByRole('button', { name: 'Retry' }));
@@ -92,7 +90,7 @@ it('is glad about no dead letters', async () => {
     ),
   );
   renderApp('/dead-letters');
-  expect(await screen.findByText('No dead letters', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('No dead letters')).toBeVisible();
 });
 
 it('shows the status, and a check that fails', async () => {
@@ -104,10 +102,10 @@ it('shows the status, and a check that fails', async () => {
     ),
   );
   renderApp('/status');
-  expect(await screen.findByText('version 1.2.3, up 1 h 2 min', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('version 1.2.3, up 1 h 2 min')).toBeVisible();
   expect(screen.getByText('3 messages behind')).toBeVisible();
   expect(screen.getByRole('alert')).toHaveTextContent('queue: the disk is full');
-  expect(await screen.findByText('adds up', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('adds up')).toBeVisible();
 });
 
 it.each([
@@ -123,7 +121,7 @@ it.each([
     }),
   );
   renderApp('/status');
-  expect(await screen.findByText(says, undefined, wait)).toHaveAttribute('data-good', 'false');
+  expect(await screen.findByText(says)).toHaveAttribute('data-good', 'false');
   expect(asked).toBe('*');
   if (lost > 0) expect(screen.getByRole('alert')).toHaveTextContent('2 messages lost.');
 });
@@ -142,21 +140,21 @@ it('leads to sign-in and back to where one was', async () => {
     }),
   );
   const { user, history } = renderApp('/?q=service%3Ashop-web');
-  await user.type(await screen.findByLabelText('User', undefined, wait), 'admin');
+  await user.type(await screen.findByLabelText('User'), 'admin');
   await user.type(screen.getByLabelText('Password'), 'wrong');
   await user.click(screen.getByRole('button', { name: 'Sign in' }));
   expect(await screen.findByRole('alert')).toHaveTextContent('User or password is wrong.');
   await user.clear(screen.getByLabelText('Password'));
   await user.type(screen.getByLabelText('Password'), 'right');
   await user.click(screen.getByRole('button', { name: 'Sign in' }));
-  expect(await screen.findByText('checkout failed r1', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('checkout failed r1')).toBeVisible();
   expect(history.location.href).toBe('/?q=service%3Ashop-web');
 });
 
 it('leads to sign-in when the session ends in the middle', async () => {
   server.use(http.get('/api/v1/keys', () => problem(401, { detail: 'The session is over.' })));
   const { history } = renderApp('/settings/keys');
-  await screen.findByRole('heading', { name: 'Sign in' }, wait);
+  await screen.findByRole('heading', { name: 'Sign in' });
   expect(history.location.search).toContain('next=%2Fsettings%2Fkeys');
 });
 
@@ -167,13 +165,13 @@ it('turns the wait for the first record into a success', async () => {
     http.get('/api/v1/search', () => searchAnswer(sent ? [makeRecord('first')] : [])),
   );
   renderApp('/start');
-  expect(await screen.findByText('Waiting for your first record…', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('Waiting for your first record…')).toBeVisible();
   expect(screen.getByText(/None is needed/)).toBeVisible();
   sent = true;
-  expect(await screen.findByText('Records are arriving', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('Records are arriving')).toBeVisible();
 });
 
 it('has a page for an address without one', async () => {
   renderApp('/nowhere');
-  expect(await screen.findByText('There is no page here', undefined, wait)).toBeVisible();
+  expect(await screen.findByText('There is no page here')).toBeVisible();
 });

@@ -9,10 +9,26 @@ vi.mock('@/features/explore/components/histogram-plot', async () => ({
   createPlot: () => ({ setData: () => undefined, setSize: () => undefined, destroy: () => undefined }),
 }));
 
-// The page as a whole is too long to help in a failure's message.
-configure({ getElementError: (message) => new Error((message ?? '').split('\n\n')[0]) });
+configure({
+  // The page as a whole is too long to help in a failure's message.
+  getElementError: (message) => new Error((message ?? '').split('\n\n')[0]),
+  // A busy machine is slow, not wrong.
+  asyncUtilTimeout: 20_000,
+});
 
-beforeAll(() => server.listen({ onUnhandledRequest: 'error' }));
+/** The parts that are loaded apart. */
+const LAZY = import.meta.glob([
+  '@/app/routes/*-route.tsx',
+  '@/app/shortcuts-help.tsx',
+  '@/features/*/components/*-{page,panel,editor}.tsx',
+  '@/features/explore/components/histogram.tsx',
+]);
+
+beforeAll(async () => {
+  server.listen({ onUnhandledRequest: 'error' });
+  // What the pages load when they need it is compiled before any test waits for it.
+  await Promise.all(Object.values(LAZY).map((load) => load()));
+}, 120_000);
 afterEach(() => {
   cleanup();
   server.resetHandlers();
