@@ -1,0 +1,163 @@
+//! Writing: exactly once, whatever happens to the writer.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use model::position::Position;
+use store::conformance::generate::Random;
+use store::{Store, StoreError, WriteError};
+use test_backends::postgres::{Postgres, PostgresOptions};
+
+use super::{assert_exact, config, open, position, psql, range, store, write_until};
+use crate::PostgresConfig;
+
+const DISTINCT: &str = "SELECT count(*) = count(DISTINCT (origin, record_index)), count(*) FROM logs";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_nodes_may_start_at_once() {
+    let url = Postgres::shared().database();
+    let nodes = (0..8).map(|_| open(config(url.clone())));
+    let stores = futures::future::join_all(nodes).await;
+    assert_eq!(psql(&url, "SELECT count(*) FROM devlogs_migrations"), "1");
+    for (partition, store) in (0..).zip(&stores) {
+        store.write(range("p", partition, 0, 10)).await.expect("every node can write");
+    }
+    assert_exact(&stores[0], 80).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_of_one_partition_store_everything_once() {
+    const RANGES: u64 = 2_000;
+    let (one, url) = store().await;
+    let other = open(config(url.clone())).await;
+    let (a, b) = tokio::join!(write_until(&one, 0, RANGES, 2), write_until(&other, 0, RANGES, 2));
+    assert_eq!(a + b, RANGES, "each range is confirmed to one writer");
+    assert!(a > 0 && b > 0, "both wrote: {a} and {b}");
+    assert_exact(&one, RANGES * 2).await;
+    assert_eq!(psql(&url, DISTINCT), format!("t|{}", RANGES * 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_write_is_stored_whole_or_not_at_all() {
+    const RANGES: u64 = 60;
+    let (store, url) = store().await;
+    let mut random = Random::new(3);
+    let mut dropped = 0;
+    // Grows until some writes are through in time, however slow the machine is.
+    let mut time_max = 4_000;
+    loop {
+        let at = position(&store, 0).await;
+        if at == RANGES {
+            break;
+        }
+        let time = Duration::from_micros(random.below(time_max) as u64);
+        match tokio::time::timeout(time, store.write(range("p", 0, at, 20))).await {
+            Ok(Ok(()) | Err(WriteError::Moved { .. })) => time_max -= time_max / 8,
+            Ok(Err(error)) => panic!("{error}"),
+            Err(_) => {
+                dropped += 1;
+                time_max += time_max / 16;
+            }
+        }
+    }
+    assert!(dropped > 10, "{dropped} writes were dropped");
+    assert_exact(&store, RANGES * 20).await;
+    assert_eq!(psql(&url, DISTINCT), format!("t|{}", RANGES * 20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_loses_and_doubles_nothing() {
+    const RANGES: u64 = 60;
+    const ROWS: usize = 200;
+    let mut server = Postgres::start(PostgresOptions::default());
+    let url = server.database();
+    let store = std::sync::Arc::new(
+        open(PostgresConfig { write_timeout: Duration::from_secs(20), ..config(url.clone()) }).await,
+    );
+    let writers: Vec<_> = (0..3)
+        .map(|partition| {
+            let store = store.clone();
+            tokio::spawn(async move { write_until(&store, partition, RANGES, ROWS).await })
+        })
+        .collect();
+    let mut kills = 0;
+    while writers.iter().any(|writer| !writer.is_finished()) && kills < 4 {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        tokio::task::block_in_place(|| {
+            server.kill();
+            std::thread::sleep(Duration::from_millis(200));
+            server.restart();
+        });
+        kills += 1;
+    }
+    for writer in writers {
+        writer.await.expect("a writer ends");
+    }
+    assert!(kills >= 2, "{kills} kills");
+    let expected = RANGES * 3 * ROWS as u64;
+    assert_exact(&store, expected).await;
+    let (_, database) = url.rsplit_once('/').expect("a database");
+    assert_eq!(server.psql(database, DISTINCT), format!("t|{expected}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_server_is_unavailable_in_bounded_time() {
+    let server = Postgres::start(PostgresOptions::default());
+    let second = Duration::from_secs(1);
+    let settings = PostgresConfig { write_timeout: second, connect_timeout: second, ..config(server.database()) };
+    let store = open(settings).await;
+    store.write(range("p", 0, 0, 10)).await.expect("a write before");
+    server.freeze();
+    let begun = SystemTime::now();
+    for _ in 0..2 {
+        let written = store.write(range("p", 0, 1, 10)).await;
+        assert!(matches!(written, Err(WriteError::Unavailable(_))), "{written:?}");
+    }
+    assert!(begun.elapsed().expect("a clock") < Duration::from_secs(12), "{begun:?}");
+    server.thaw();
+    write_until(&store, 0, 2, 10).await;
+    assert_exact(&store, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_server_is_unavailable() {
+    let port = test_backends::free_port();
+    let address = format!("postgres://u:secret@127.0.0.1:{port}/d");
+    let error = crate::PostgresStore::open(config(address)).await.expect_err("nothing listens");
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_record_is_named_and_nothing_is_stored() {
+    let (store, url) = store().await;
+    psql(&url, "ALTER TABLE devlogs_records ADD CHECK (message <> 'poison')");
+    psql(&url, "ALTER TABLE devlogs_overflow ADD CHECK (message <> 'poison')");
+    let mut poisoned = range("p", 0, 0, 50);
+    let mut other = model::Batch::new(std::sync::Arc::from("q"));
+    for row in 0..30 {
+        let mut record = poisoned.batches[0].row(row).into_owned();
+        record.project = Cow::Borrowed("q");
+        if row == 17 {
+            record.message = Cow::Borrowed("poison");
+        }
+        other.push(&record);
+    }
+    poisoned.batches.push(other);
+    let refused = store.write(poisoned.clone()).await;
+    let Err(WriteError::Rejected { row, reason }) = refused else { panic!("{refused:?}") };
+    assert_eq!(row, Some((1, 17)), "{reason}");
+    assert_exact(&store, 0).await;
+    // The same among records of the overflow.
+    for time in &mut poisoned.batches[1].timestamps[10..20] {
+        *time = -1;
+    }
+    let refused = store.write(poisoned).await;
+    let Err(WriteError::Rejected { row, reason }) = refused else { panic!("{refused:?}") };
+    assert_eq!(row, Some((1, 17)), "{reason}");
+    assert_eq!(position(&store, 0).await, 0);
+    let mut good = range("p", 0, 0, 50);
+    good.next = Position(9);
+    store.write(good).await.expect("others are stored");
+    assert_exact(&store, 50).await;
+}
