@@ -127,7 +127,9 @@ impl KafkaConfig {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if !(1..=TOPIC_BYTES_MAX).contains(&self.topic.len()) || !self.topic.bytes().all(legal) {
             let topic = &self.topic;
-            return wrong(format!("topic {topic:?} must have 1 to {TOPIC_BYTES_MAX} letters, digits, `.`, `_` and `-`"));
+            return wrong(format!(
+                "topic {topic:?} must have 1 to {TOPIC_BYTES_MAX} letters, digits, `.`, `_` and `-`"
+            ));
         }
         if !(1..=PARTITIONS_MAX).contains(&self.partitions) {
             return wrong(format!("partitions must be from 1 to {PARTITIONS_MAX}, not {}", self.partitions));
@@ -190,8 +192,11 @@ impl KafkaConfig {
         };
         client.set("security.protocol", protocol);
         if let Some(tls) = &self.tls {
-            let files =
-                [("ssl.ca.location", &tls.ca), ("ssl.certificate.location", &tls.cert), ("ssl.key.location", &tls.cert_key)];
+            let files = [
+                ("ssl.ca.location", &tls.ca),
+                ("ssl.certificate.location", &tls.cert),
+                ("ssl.key.location", &tls.cert_key),
+            ];
             for (name, file) in files {
                 if let Some(file) = file {
                     client.set(name, file.to_string_lossy());

@@ -198,7 +198,12 @@ impl Groups {
     }
 }
 
-fn connect(config: &KafkaConfig, health: &Arc<Health>, name: &str, state: &Arc<State>) -> KafkaResult<StreamConsumer<Member>> {
+fn connect(
+    config: &KafkaConfig,
+    health: &Arc<Health>,
+    name: &str,
+    state: &Arc<State>,
+) -> KafkaResult<StreamConsumer<Member>> {
     let member = Member { health: Arc::clone(health), state: Arc::clone(state) };
     StreamConsumer::from_config_and_context(&config.member(name), member)
 }
@@ -345,7 +350,8 @@ impl Group {
         let mut list = None;
         if !pending.is_empty() {
             let held = self.held(pending.keys().copied().collect()).await?;
-            let ahead = pending.iter().filter(|(partition, commit)| held.get(partition).is_none_or(|held| *held < commit.next));
+            let ahead =
+                pending.iter().filter(|(partition, commit)| held.get(partition).is_none_or(|held| *held < commit.next));
             list = offsets(&self.topic, ahead.map(|(partition, commit)| (*partition, commit.next)));
         }
         let consumer = Arc::clone(&self.consumer);

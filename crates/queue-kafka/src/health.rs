@@ -77,7 +77,10 @@ impl Health {
 
     pub(crate) fn timed_out(&self, partition: u32) {
         if self.down.lock().insert(partition) {
-            tracing::warn!(partition, "messages could not be delivered to Kafka in time; refusing more until it answers");
+            tracing::warn!(
+                partition,
+                "messages could not be delivered to Kafka in time; refusing more until it answers"
+            );
         }
         self.any_down.store(true, Ordering::Release);
     }

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use model::position::{Incarnation, Partition, Position};
@@ -45,6 +45,7 @@ use producer::Producer;
 use reader::{ReadError, Readers};
 use topic::{ASK_TIME_MAX, Admin, Topic};
 
+const ASK_AGAIN_TIME: Duration = Duration::from_millis(100);
 /// Read at once by a check of everything.
 const CHECK_BYTES: usize = 8 << 20;
 /// What a message is taken to have before any was seen, for estimates.
@@ -162,11 +163,16 @@ impl Shared {
 
     /// The oldest position kept and the next one.
     async fn watermarks(&self, partition: Partition) -> Result<(u64, u64), QueueError> {
-        let (admin, topic) = (Arc::clone(&self.admin), self.config.topic.clone());
-        let asked = blocking(move || Ok(admin.inner().fetch_watermarks(&topic, partition.0 as i32, ASK_TIME_MAX)));
-        match asked.await? {
-            Ok((low, high)) => Ok((low.unsigned_abs(), high.unsigned_abs())),
-            Err(error) => Err(self.health.unavailable(&format!("partition {partition}: {error}"))),
+        let until = Instant::now() + ASK_TIME_MAX;
+        loop {
+            let (admin, topic) = (Arc::clone(&self.admin), self.config.topic.clone());
+            let asked = blocking(move || Ok(admin.inner().fetch_watermarks(&topic, partition.0 as i32, ASK_TIME_MAX)));
+            match asked.await? {
+                Ok((low, high)) => return Ok((low.unsigned_abs(), high.unsigned_abs())),
+                // A leader that moves fails the question once or twice.
+                Err(_) if Instant::now() < until => tokio::time::sleep(ASK_AGAIN_TIME).await,
+                Err(error) => return Err(self.health.unavailable(&format!("partition {partition}: {error}"))),
+            }
         }
     }
 

@@ -52,7 +52,12 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         let queue = registry.sub_registry_with_prefix("devlogs_queue");
         queue.register("appends", "Messages made durable", self.appends.clone());
-        queue.register_with_unit("appended", "Bytes made durable, before compression", Unit::Bytes, self.appended.clone());
+        queue.register_with_unit(
+            "appended",
+            "Bytes made durable, before compression",
+            Unit::Bytes,
+            self.appended.clone(),
+        );
         queue.register_with_unit("append", "Time until the brokers have a message", Unit::Seconds, self.append.clone());
         queue.register("lag_messages", "Positions that a consumer group has yet to commit", self.lag.clone());
         queue.register("refused", "Messages refused because the brokers do not take them", self.refused.clone());

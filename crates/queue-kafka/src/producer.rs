@@ -82,7 +82,11 @@ impl ProducerContext for Deliveries {
 }
 
 impl Deliveries {
-    fn delivered(&self, message: &rdkafka::message::BorrowedMessage<'_>, since: Instant) -> Result<Position, QueueError> {
+    fn delivered(
+        &self,
+        message: &rdkafka::message::BorrowedMessage<'_>,
+        since: Instant,
+    ) -> Result<Position, QueueError> {
         let partition = Partition(message.partition().unsigned_abs());
         self.health.delivered(partition.0);
         self.metrics.appended(partition, message.payload_len(), since.elapsed());
@@ -207,7 +211,11 @@ impl Producer {
 
 /// A client that only connects, so that what the brokers say about us is heard before anything else is asked.
 #[must_use = "it ends when it is dropped"]
-pub(crate) fn knock(config: &KafkaConfig, health: Arc<Health>, metrics: Metrics) -> Result<impl Send + use<>, QueueError> {
+pub(crate) fn knock(
+    config: &KafkaConfig,
+    health: Arc<Health>,
+    metrics: Metrics,
+) -> Result<impl Send + use<>, QueueError> {
     connect(&config.client(), &Deliveries { health, metrics, message_bytes_max: 0 })
 }
 

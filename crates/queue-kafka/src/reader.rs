@@ -212,7 +212,9 @@ impl Readers {
         if warned.is_none_or(|at| at.elapsed() > SKIP_WARN_INTERVAL) {
             *warned = Some(Instant::now());
             tracing::warn!(
-                partition, offset, topic = self.config.topic,
+                partition,
+                offset,
+                topic = self.config.topic,
                 "another producer writes to the topic and no project is set for its messages; they are left out \
                  (set queue.kafka.foreign_project, then replay)"
             );

@@ -73,7 +73,8 @@ pub(crate) async fn open(admin: &Arc<Admin>, config: &KafkaConfig, health: &Heal
         tokio::time::sleep(RETRY_TIME).await;
     };
     let settings = settings(admin, config).await?;
-    let found = Found { settings: &settings, copies: layout.partitions.iter().map(|lane| lane.copies).min().unwrap_or(0) };
+    let found =
+        Found { settings: &settings, copies: layout.partitions.iter().map(|lane| lane.copies).min().unwrap_or(0) };
     judge(&found, config)?;
     Ok(Topic {
         incarnation: incarnation(admin, &config.topic).await.map_err(|reason| health.unavailable(&reason))?,
@@ -157,7 +158,8 @@ async fn settings(admin: &Admin, config: &KafkaConfig) -> Result<Settings, Queue
     let options = AdminOptions::new().request_timeout(Some(ASK_TIME_MAX));
     let unknown = |reason: String| {
         tracing::warn!(
-            topic = config.topic, reason,
+            topic = config.topic,
+            reason,
             "cannot read the topic's settings; allow DescribeConfigs so that dangerous ones are found"
         );
         Settings::new()
@@ -233,7 +235,9 @@ fn judge(found: &Found<'_>, config: &KafkaConfig) -> Result<(), QueueError> {
     let topic = &config.topic;
     let refuse = |text: String| Err(QueueError::Io(io::Error::new(io::ErrorKind::InvalidInput, text)));
     if found.settings.get("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
-        return refuse(format!("topic {topic} is compacted (cleanup.policy), which deletes messages: set it to delete"));
+        return refuse(format!(
+            "topic {topic} is compacted (cleanup.policy), which deletes messages: set it to delete"
+        ));
     }
     let dangers = found.dangers(config);
     if !dangers.is_empty() && !config.accept_topic_settings {
@@ -254,7 +258,9 @@ fn message_bytes_max(found: &Found<'_>, config: &KafkaConfig) -> usize {
     let taken = taken.map_or(config.message_bytes_max, |bytes| bytes.saturating_sub(RECORD_OVERHEAD_BYTES));
     if taken < config.message_bytes_max {
         tracing::warn!(
-            topic = config.topic, taken, wanted = config.message_bytes_max,
+            topic = config.topic,
+            taken,
+            wanted = config.message_bytes_max,
             "the topic takes smaller messages than wanted; larger requests are refused (raise max.message.bytes)"
         );
     }
@@ -289,7 +295,12 @@ mod tests {
 
     #[test]
     fn safe_and_accepted_topics_pass() {
-        let safe = [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("min.insync.replicas", "2"), ("retention.bytes", "-1")];
+        let safe = [
+            ("cleanup.policy", "delete"),
+            ("retention.ms", "-1"),
+            ("min.insync.replicas", "2"),
+            ("retention.bytes", "-1"),
+        ];
         assert_eq!(judged(&safe, 3, &KafkaConfig::default()), Ok(()));
         assert_eq!(judged(&[("min.insync.replicas", "1")], 1, &KafkaConfig::default()), Ok(()));
         let bold = KafkaConfig { accept_topic_settings: true, ..KafkaConfig::default() };

@@ -69,7 +69,8 @@ async fn each_partition_has_one_owner() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     others[0].queue.close().await.expect("left");
-    let stay: Vec<&Member> = members.into_iter().filter(|member| !Arc::ptr_eq(&member.queue, &others[0].queue)).collect();
+    let stay: Vec<&Member> =
+        members.into_iter().filter(|member| !Arc::ptr_eq(&member.queue, &others[0].queue)).collect();
     settle(&stay).await;
     assert_eq!(stay[0].queue.committed(GROUP, ZERO).await.expect("a position"), Some(Position(9)));
     assert!(others[0].assigned.borrow().is_empty(), "who left has nothing");

@@ -24,7 +24,9 @@ fn request(records: usize) -> ExportLogsServiceRequest {
     let text = |text: String| AnyValue { value: Some(any_value::Value::StringValue(text)) };
     let record = |number| LogRecord { body: Some(text(format!("order {number} paid"))), ..LogRecord::default() };
     let scope = ScopeLogs { log_records: (0..records).map(record).collect(), ..ScopeLogs::default() };
-    ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs: vec![scope], ..ResourceLogs::default() }] }
+    ExportLogsServiceRequest {
+        resource_logs: vec![ResourceLogs { scope_logs: vec![scope], ..ResourceLogs::default() }],
+    }
 }
 
 fn producer(config: &KafkaConfig) -> FutureProducer {
@@ -72,7 +74,8 @@ async fn what_we_write_is_read_by_others() {
         encoder.push(&Record { message: format!("line {number}").into(), service: "shop".into(), ..Record::default() });
     }
     let headers = Headers { project: Arc::from("p"), received: 7, records: 5, key: None, retry_of: None };
-    let position = queue.append(ZERO, Message { headers, payload: Bytes::from(encoder.finish()) }).await.expect("stored");
+    let position =
+        queue.append(ZERO, Message { headers, payload: Bytes::from(encoder.finish()) }).await.expect("stored");
 
     let reader = BaseConsumer::from_config(config.client().set("group.id", "others")).expect("a consumer");
     let mut list = TopicPartitionList::new();
@@ -90,8 +93,7 @@ async fn what_we_write_is_read_by_others() {
     let request = ExportLogsServiceRequest::decode(record.payload().expect("a value")).expect("OTLP");
     let records = &request.resource_logs[0].scope_logs[0].log_records;
     let text = |record: &LogRecord| record.body.clone().and_then(|body| body.value);
-    let expected: Vec<_> =
-        (0..5).map(|number| Some(any_value::Value::StringValue(format!("line {number}")))).collect();
+    let expected: Vec<_> = (0..5).map(|number| Some(any_value::Value::StringValue(format!("line {number}")))).collect();
     assert_eq!(records.iter().map(text).collect::<Vec<_>>(), expected);
 }
 
