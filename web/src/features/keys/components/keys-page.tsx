@@ -85,7 +85,7 @@ function KeyRow({ item }: { item: ApiKey }) {
       </td>
       <td>{item.project}</td>
       <td>
-        <Group gap={4} wrap="nowrap">
+        <Group gap={4}>
           {item.scopes.map((scope) => (
             <Badge
               key={scope}
