@@ -131,7 +131,9 @@ impl Health {
     pub(crate) fn hear(&self, error: &KafkaError, reason: &str) {
         use RDKafkaErrorCode::{Authentication, SSL, SaslAuthenticationFailed};
         let code = error.rdkafka_error_code();
-        if matches!(code, Some(Authentication | SSL | SaslAuthenticationFailed)) {
+        // A broker that wants another certificate of us ends the connection with an alert, which has no code of its own.
+        let alert = reason.contains("alert") && reason.contains("certificate");
+        if alert || matches!(code, Some(Authentication | SSL | SaslAuthenticationFailed)) {
             *self.refused.lock() = Some(reason.to_owned());
         }
         // "All brokers down" hides the reason that came before it.
