@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const DASHBOARD_TYPES: &str = "web/src/lib/api/generated/schema.d.ts";
 
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 13] = [
     &["serve"],
     &["send"],
     &["run"],
@@ -16,6 +16,7 @@ const COMMANDS: [&[&str]; 12] = [
     &["tail"],
     &["sql"],
     &["keys"],
+    &["certs"],
     &["dead-letters"],
     &["replay"],
     &["verify"],

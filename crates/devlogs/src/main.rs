@@ -1,5 +1,6 @@
 //! `devlogs`: every role of the platform, and its client, in one program.
 //!
+//! - [`certs`]: a small certificate authority in a folder;
 //! - [`cli`]: the command line;
 //! - [`config`]: the configuration;
 //! - [`serve`]: puts the roles together and runs them until a signal;
@@ -9,6 +10,7 @@
 //! - [`maintenance`]: the same for a running server, and replay;
 //! - [`telemetry`]: the program's own log.
 
+mod certs;
 mod cli;
 mod client;
 mod config;
@@ -53,6 +55,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tail(args) => client::tail::run(args).await,
         Command::Sql(args) => client::sql::run(args).await,
         Command::Keys(args) => client::keys::run(args).await,
+        Command::Certs(args) => certs::run(&args),
         Command::DeadLetters(args) => client::dead_letters::run(args).await,
         Command::Replay(args) => client::replay::run(args).await,
         Command::Queue(args) => client::queue::run(args).await,

@@ -1,10 +1,11 @@
 //! The connection to a server, and errors as it tells them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use reqwest::{Method, RequestBuilder, Response, Url, header};
+use anyhow::{Context as _, bail, ensure};
+use reqwest::{Certificate, ClientBuilder, Identity, Method, RequestBuilder, Response, Url, header};
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// Where the API answers by default.
@@ -30,6 +31,67 @@ pub struct ConnectionArgs {
     /// API key
     #[arg(long, env = "DEVLOGS_KEY", value_name = "KEY", hide_env_values = true)]
     pub key: Option<String>,
+    #[command(flatten)]
+    pub tls: TlsArgs,
+}
+
+/// Certificates of an https:// server and of this client.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "TLS")]
+pub struct TlsArgs {
+    /// The CA of the server's certificate (PEM); those of the system if not given
+    #[arg(long, env = "DEVLOGS_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// A client certificate (PEM) to show to the server
+    #[arg(long, env = "DEVLOGS_CERT", value_name = "FILE", requires = "cert_key")]
+    pub cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, env = "DEVLOGS_CERT_KEY", value_name = "FILE", requires = "cert")]
+    pub cert_key: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    /// # Errors
+    /// A file that can't be read or used.
+    fn read(&self) -> anyhow::Result<Certificates> {
+        let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("{} can't be read", path.display()));
+        let mut certificates = Certificates::default();
+        if let Some(path) = &self.ca {
+            let trusted = Certificate::from_pem_bundle(&read(path)?).unwrap_or_default();
+            ensure!(!trusted.is_empty(), "{} has no certificate in PEM form", path.display());
+            certificates.trusted = Some(trusted);
+        }
+        if let (Some(cert), Some(key)) = (&self.cert, &self.cert_key) {
+            let pem = [read(cert)?, b"\n".to_vec(), read(key)?].concat();
+            let own = Identity::from_pem(&pem)
+                .with_context(|| format!("{} and {} are no certificate and its key", cert.display(), key.display()))?;
+            certificates.own = Some(own);
+        }
+        Ok(certificates)
+    }
+}
+
+/// What the files hold.
+#[derive(Clone, Default)]
+struct Certificates {
+    trusted: Option<Vec<Certificate>>,
+    own: Option<Identity>,
+}
+
+impl Certificates {
+    fn client(&self) -> ClientBuilder {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("devlogs/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE_TIMEOUT);
+        if let Some(trusted) = &self.trusted {
+            builder = builder.tls_certs_only(trusted.iter().cloned());
+        }
+        match &self.own {
+            Some(own) => builder.identity(own.clone()),
+            None => builder,
+        }
+    }
 }
 
 impl ConnectionArgs {
@@ -55,12 +117,9 @@ impl ConnectionArgs {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             bail!("`{text}` is no address, write one like {default}");
         }
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("devlogs/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE_TIMEOUT)
-            .build()?;
-        Ok(Connection { url, key: self.key.clone(), client })
+        let certificates = self.tls.read()?;
+        let client = certificates.client().build().context("the certificates can't be used")?;
+        Ok(Connection { url, key: self.key.clone(), client, certificates })
     }
 }
 
@@ -70,6 +129,7 @@ pub struct Connection {
     url: Url,
     key: Option<String>,
     client: reqwest::Client,
+    certificates: Certificates,
 }
 
 impl fmt::Debug for Connection {
@@ -108,6 +168,16 @@ impl Connection {
     /// A request with the key in its header.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.with_key(self.client.request(method, self.address(path)))
+    }
+
+    /// A `GET` that asks for another protocol on its connection, which HTTP/2 has no way to.
+    ///
+    /// # Errors
+    /// The certificates can't be used.
+    pub fn upgrade(&self, path: &str, protocol: &str) -> anyhow::Result<RequestBuilder> {
+        let client = self.certificates.client().http1_only().build().context("the certificates can't be used")?;
+        let request = client.get(self.address(path)).header(header::CONNECTION, "Upgrade");
+        Ok(self.with_key(request.header(header::UPGRADE, protocol)))
     }
 
     fn with_key(&self, request: RequestBuilder) -> RequestBuilder {
@@ -175,7 +245,7 @@ impl fmt::Display for Problem {
             write!(f, " ({hint})")?;
         }
         match self.status {
-            401 => f.write_str("; give a key with --key or DEVLOGS_KEY"),
+            401 => f.write_str("; give a key with --key or DEVLOGS_KEY, or a client certificate with --cert"),
             _ => Ok(()),
         }
     }
@@ -243,7 +313,7 @@ mod tests {
     use super::*;
 
     fn args(url: &str) -> ConnectionArgs {
-        ConnectionArgs { url: Some(url.to_owned()), key: Some("secret".to_owned()) }
+        ConnectionArgs { url: Some(url.to_owned()), key: Some("secret".to_owned()), tls: TlsArgs::default() }
     }
 
     #[test]

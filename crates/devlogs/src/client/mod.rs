@@ -3,7 +3,7 @@
 //! - [`send`], [`run`]: ship logs, by [`ship`], which tries again until the server has them;
 //! - [`search`], [`tail`], [`sql`]: the API's answers in a terminal, printed by [`print`];
 //! - [`keys`], [`dead_letters`], [`replay`], [`queue`]: administration;
-//! - [`http`]: the connection, and errors as the server tells them.
+//! - [`http`]: the connection, and errors as the server tells them; [`socket`]: a WebSocket on it.
 
 pub mod dead_letters;
 pub mod http;
@@ -15,6 +15,7 @@ pub mod run;
 pub mod search;
 pub mod send;
 mod ship;
+mod socket;
 pub mod sql;
 pub mod tail;
 
@@ -34,7 +35,7 @@ pub enum Output {
 }
 
 /// Success also when the reader of the output has gone away, as `head` does.
-fn finished(done: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+pub fn finished(done: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     match done {
         Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         other => other.map(|()| ExitCode::SUCCESS),

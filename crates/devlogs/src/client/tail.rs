@@ -8,13 +8,12 @@ use anyhow::{Context as _, bail};
 use futures::{SinkExt as _, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use super::http::Problem;
 use super::print::Printer;
+use super::socket::{self, OpenError};
 use super::{Connection, ConnectionArgs, Output, finished, http};
 
 /// Ids that are remembered, so that a record that comes twice is printed once.
@@ -82,7 +81,7 @@ async fn follow(args: &Args) -> anyhow::Result<()> {
                 pause = PAUSE_MIN;
                 lost
             }
-            Ended::BeforeConnecting(error) if was_connected => error.to_string(),
+            Ended::BeforeConnecting(error) if was_connected => format!("{error:#}"),
             Ended::BeforeConnecting(error) => {
                 let url = connection.url();
                 return Err(error).with_context(|| format!("{url} can't be reached; is `devlogs serve` running?"));
@@ -96,32 +95,16 @@ async fn follow(args: &Args) -> anyhow::Result<()> {
 
 /// How a connection ended that may be made again.
 enum Ended {
-    BeforeConnecting(SocketError),
+    BeforeConnecting(anyhow::Error),
     AfterConnecting(String),
 }
 
 async fn follow_once(connection: &Connection, args: &Args, seen: &mut Seen) -> anyhow::Result<Ended> {
-    let mut url = connection.address("/api/v1/tail");
-    if url.scheme() != "http" || url.set_scheme("ws").is_err() {
-        bail!("`tail` speaks plain HTTP only: give an http:// address, through a tunnel if the server is far away");
-    }
-    let mut request = url.as_str().into_client_request()?;
-    if let Some(value) = connection.authorization() {
-        let mut value = HeaderValue::try_from(value).context("the key has characters that no key has")?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(header::AUTHORIZATION, value);
-    }
     let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES_MAX));
-    let mut socket = match tokio_tungstenite::connect_async_with_config(request, Some(config), true).await {
-        Ok((socket, _)) => socket,
-        Err(SocketError::Http(response)) if response.status().is_client_error() => {
-            let problem: Option<Problem> = response.body().as_ref().and_then(|body| serde_json::from_slice(body).ok());
-            match problem {
-                Some(problem) => bail!(problem),
-                None => bail!("the server answered {}", response.status()),
-            }
-        }
-        Err(error) => return Ok(Ended::BeforeConnecting(error)),
+    let mut socket = match socket::open(connection, "/api/v1/tail", config).await {
+        Ok(socket) => socket,
+        Err(OpenError::Refused(problem)) => bail!(*problem),
+        Err(OpenError::Unreachable(error)) => return Ok(Ended::BeforeConnecting(error)),
     };
     if let Err(error) = socket.send(Message::text(json!({"q": args.query}).to_string())).await {
         return Ok(Ended::AfterConnecting(error.to_string()));

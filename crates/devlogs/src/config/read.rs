@@ -10,7 +10,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::Settings;
+use super::{Settings, tls};
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug, PartialEq, Eq)]
@@ -120,7 +120,12 @@ impl Reader {
 
     fn finish(mut self) -> Result<(Settings, Vec<String>), ConfigError> {
         match Value::Table(self.merged).try_into::<Settings>() {
-            Ok(settings) if self.mistakes.is_empty() => return Ok((settings, self.warnings)),
+            Ok(settings) if self.mistakes.is_empty() => {
+                self.mistakes = tls::mistakes(&settings);
+                if self.mistakes.is_empty() {
+                    return Ok((settings, self.warnings));
+                }
+            }
             Ok(_) => {}
             Err(error) => self.mistakes.push(error.message().to_owned()),
         }
@@ -129,7 +134,7 @@ impl Reader {
 }
 
 /// Variables that the client commands read.
-const CLIENT_VARIABLES: [&str; 2] = ["DEVLOGS_URL", "DEVLOGS_KEY"];
+const CLIENT_VARIABLES: [&str; 5] = ["DEVLOGS_URL", "DEVLOGS_KEY", "DEVLOGS_CA", "DEVLOGS_CERT", "DEVLOGS_CERT_KEY"];
 
 /// Holds one value against its key.
 fn check(path: &str, value: &Value) -> Result<(), String> {

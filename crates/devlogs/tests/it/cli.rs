@@ -84,7 +84,7 @@ async fn wrong_usage_and_wrong_configuration_are_told_apart_from_failure() {
     let unreachable = devlogs().args(["search", "x", "--url", "http://127.0.0.1:9"]).output().await.expect("runs");
     assert_eq!(unreachable.status.code(), Some(1));
     for command in
-        ["serve", "send", "run", "search", "tail", "sql", "keys", "dead-letters", "replay", "verify", "config"]
+        ["serve", "send", "run", "search", "tail", "sql", "keys", "certs", "dead-letters", "replay", "verify", "config"]
     {
         let help = devlogs().args([command, "--help"]).output().await.expect("runs");
         assert!(help.status.success(), "{command}");
