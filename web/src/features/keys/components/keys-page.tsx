@@ -85,7 +85,7 @@ function KeyRow({ item }: { item: ApiKey }) {
       </td>
       <td>{item.project}</td>
       <td>
-        <Group gap={4}>
+        <Group gap={4} wrap="nowrap">
           {item.scopes.map((scope) => (
             <Badge
               key={scope}
@@ -93,7 +93,7 @@ function KeyRow({ item }: { item: ApiKey }) {
               color={scope === 'admin' ? 'orange' : 'brand'}
               radius="sm"
               tt="none"
-              style={{ flex: 'none' }}
+              miw="max-content"
             >
               {scope}
             </Badge>
