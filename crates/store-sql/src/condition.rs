@@ -7,9 +7,9 @@ use model::{RecordId, Severity};
 
 use crate::bounds::Interval;
 use crate::cell::{ARRAY, BOOL, STRING};
-use crate::dialect::{Binder, Cell, Column, Dialect, Map};
+use crate::dialect::{Cell, Column, Dialect, Map};
 use crate::pattern;
-use crate::statement::Param;
+use crate::statement::{Binder, Param};
 
 pub(crate) const TRUE: &str = "TRUE";
 pub(crate) const FALSE: &str = "FALSE";

@@ -5,7 +5,7 @@
 //! - [`dialect`]: what differs between ClickHouse and PostgreSQL, and the columns that each table must have;
 //! - [`rows`]: the rows of the answers, and [`answer`]: from rows to what the store returns;
 //! - [`cell`]: values as text and tag; [`words`]: hashes of words;
-//! - `guard`: user-written SQL, checked and bound to one project.
+//! - [`guard`]: user-written SQL, checked and bound to one project.
 //!
 //! The planner's methods, each with the rows of its answer:
 //!
@@ -23,6 +23,7 @@ mod bounds;
 pub mod cell;
 mod condition;
 pub mod dialect;
+pub mod guard;
 mod json;
 mod pattern;
 mod planner;

@@ -9,8 +9,8 @@ use model::query::Field;
 use store::{Aggregate, Histogram, Metric, MetricFn, Scan, Search};
 
 use crate::condition::{all, condition};
-use crate::dialect::{Binder, Cell, ClickHouse, Dialect, Numeric, Parts, Postgres};
-use crate::statement::{Param, Statement};
+use crate::dialect::{Cell, ClickHouse, Dialect, Numeric, Parts, Postgres};
+use crate::statement::{Binder, Param, Statement};
 
 /// Origins that one statement of [`Planner::count_by_origin`] may ask for; more make it too long.
 pub const ORIGINS_MAX: usize = 1_000;
@@ -51,7 +51,7 @@ impl<D: Dialect> Planner<D> {
             all(conditions),
             order.join(", "),
         );
-        binder.finish(sql)
+        binder.finish(&sql)
     }
 
     /// The record with this id: one row of [`Dialect::RECORD_COLUMNS`], or none.
@@ -61,7 +61,7 @@ impl<D: Dialect> Planner<D> {
         let id = D::id_equals(&mut binder, id);
         let columns = D::RECORD_COLUMNS.join(", ");
         let sql = format!("SELECT {columns} FROM {} WHERE {} = {project} AND {id} LIMIT 1", D::TABLE, D::PROJECT);
-        binder.finish(sql)
+        binder.finish(&sql)
     }
 
     /// Counts by time and group: [`crate::rows::HistogramRow`]s in no order. The interval must be positive, which
@@ -78,7 +78,7 @@ impl<D: Dialect> Planner<D> {
                  WHERE {condition} GROUP BY start",
                 zero = D::int64("0"),
             );
-            return binder.finish(sql);
+            return binder.finish(&sql);
         };
         let Cell { tag, text } = D::group_cell(&mut binder, field);
         let most = binder.bind(Param::Int(i64::try_from(histogram.groups_max).unwrap_or(i64::MAX)));
@@ -102,7 +102,7 @@ impl<D: Dialect> Planner<D> {
             D::int64("shown_tag"),
             D::int64("sum(n)"),
         );
-        binder.finish(sql)
+        binder.finish(&sql)
     }
 
     /// Metrics by group: [`crate::rows::GroupRow`]s in no order. At most one row more than `limits.rows`, by which
@@ -165,7 +165,7 @@ impl<D: Dialect> Planner<D> {
              FROM ({source}) n{by} LIMIT {limit}",
             lists[0], lists[1], lists[2], lists[3], lists[4], lists[5],
         );
-        binder.finish(sql)
+        binder.finish(&sql)
     }
 
     /// The fields of matching records: [`crate::rows::FieldRow`]s in no order.
@@ -173,7 +173,7 @@ impl<D: Dialect> Planner<D> {
         let mut binder = Binder::<D>::new();
         let condition = scan(&mut binder, scanned);
         let sql = D::fields(&condition);
-        binder.finish(sql)
+        binder.finish(&sql)
     }
 
     /// The most frequent values of a field: [`crate::rows::ValueRow`]s in the order of the answer, at most `most`.
@@ -189,7 +189,7 @@ impl<D: Dialect> Planner<D> {
             D::int64("t0"),
             D::int64("count(*)"),
         );
-        binder.finish(sql)
+        binder.finish(&sql)
     }
 
     /// How many records the project has of each of these origins, at most [`ORIGINS_MAX`] at a time:
@@ -205,7 +205,7 @@ impl<D: Dialect> Planner<D> {
             D::TABLE,
             D::PROJECT,
         );
-        binder.finish(sql)
+        binder.finish(&sql)
     }
 }
 

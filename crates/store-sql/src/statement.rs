@@ -1,6 +1,9 @@
 //! SQL text with its bound parameters.
 
 use std::fmt::Write as _;
+use std::marker::PhantomData;
+
+use crate::dialect::Dialect;
 
 /// A statement as the server takes it. No value that a user gave stands in `sql`; each is a parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,25 +81,52 @@ fn escaped(text: &str, within_array: bool) -> String {
     if within_array { once(&once(text, true), false) } else { once(text, false) }
 }
 
-/// A statement in the making: hands out placeholders.
-#[derive(Debug, Default)]
-pub(crate) struct Params(Vec<Param>);
+/// Stands on both sides of a parameter's index in a statement in the making; SQL has no such character.
+const MARK: char = '\u{1a}';
 
-impl Params {
-    /// The place of a parameter; equal ones share one.
-    pub(crate) fn add(&mut self, param: Param) -> usize {
-        if let Some(index) = self.0.iter().position(|known| *known == param) {
-            return index;
+/// The parameters of a statement in the making.
+#[derive(Debug)]
+pub struct Binder<D> {
+    params: Vec<Param>,
+    dialect: PhantomData<D>,
+}
+
+impl<D: Dialect> Binder<D> {
+    pub(crate) fn new() -> Self {
+        Self { params: Vec::new(), dialect: PhantomData }
+    }
+
+    /// What stands for a value in the SQL; equal values share one parameter.
+    pub(crate) fn bind(&mut self, param: Param) -> String {
+        let index = self.params.iter().position(|known| *known == param).unwrap_or_else(|| {
+            self.params.push(param);
+            self.params.len() - 1
+        });
+        format!("{MARK}{index}{MARK}")
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> String {
+        self.bind(Param::Text(text.to_owned()))
+    }
+
+    /// Numbers the parameters as they come; one that no condition needs any more is left out, since PostgreSQL can't
+    /// tell the type of a parameter that it doesn't see.
+    pub(crate) fn finish(self, sql: &str) -> Statement {
+        let mut places: Vec<Option<usize>> = vec![None; self.params.len()];
+        let mut params = Vec::with_capacity(self.params.len());
+        let mut out = String::with_capacity(sql.len() * 2);
+        for (at, piece) in sql.split(MARK).enumerate() {
+            let param = piece.parse().ok().and_then(|index: usize| Some((index, self.params.get(index)?)));
+            let (1, Some((index, param))) = (at % 2, param) else {
+                out.push_str(piece);
+                continue;
+            };
+            let place = *places[index].get_or_insert_with(|| {
+                params.push(param.clone());
+                params.len() - 1
+            });
+            out.push_str(&D::placeholder(place, param));
         }
-        self.0.push(param);
-        self.0.len() - 1
-    }
-
-    pub(crate) fn get(&self, index: usize) -> &Param {
-        &self.0[index]
-    }
-
-    pub(crate) fn finish(self, sql: String) -> Statement {
-        Statement { sql, params: self.0 }
+        Statement { sql: out, params }
     }
 }

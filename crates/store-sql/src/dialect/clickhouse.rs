@@ -31,12 +31,12 @@ use model::RecordId;
 use model::cursor::{Order, SortKey};
 use model::query::{Field, Literal};
 
-use super::{Binder, Cell, Column, Dialect, Map, Numeric, Parts};
+use super::{Cell, Column, Dialect, Map, Numeric, Parts};
 use crate::bounds::Interval;
 use crate::cell::{ARRAY, BOOL, DOUBLE, INT, STRING};
 use crate::condition::{FALSE, TRUE, all, any};
 use crate::pattern::Syntax;
-use crate::statement::Param;
+use crate::statement::{Binder, Param};
 
 /// Up to as many numbers a percentile is exact, as in [`store::aggregation::sketch`].
 const EXACT_MAX: usize = store::aggregation::sketch::CAPACITY;

@@ -15,7 +15,7 @@ use model::query::{Field, Literal};
 
 use crate::bounds::Interval;
 
-use crate::statement::{Param, Params, Statement};
+use crate::statement::{Binder, Param};
 
 pub use crate::pattern::Syntax;
 pub use clickhouse::ClickHouse;
@@ -60,32 +60,6 @@ pub enum Numeric {
     Max,
     /// 1 to 99.
     Percentile(u8),
-}
-
-/// Hands out placeholders of a dialect.
-#[derive(Debug)]
-pub struct Binder<D> {
-    params: Params,
-    dialect: std::marker::PhantomData<D>,
-}
-
-impl<D: Dialect> Binder<D> {
-    pub(crate) fn new() -> Self {
-        Self { params: Params::default(), dialect: std::marker::PhantomData }
-    }
-
-    pub(crate) fn bind(&mut self, param: Param) -> String {
-        let index = self.params.add(param);
-        D::placeholder(index, self.params.get(index))
-    }
-
-    pub(crate) fn text(&mut self, text: &str) -> String {
-        self.bind(Param::Text(text.to_owned()))
-    }
-
-    pub(crate) fn finish(self, sql: String) -> Statement {
-        self.params.finish(sql)
-    }
 }
 
 /// The words of one database. Arguments and results are SQL expressions; values come as parameters from the binder.

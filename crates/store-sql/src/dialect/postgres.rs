@@ -44,12 +44,12 @@ use model::query::{Field, Literal};
 use model::{RecordId, SpanId, TraceId};
 use serde_json::json;
 
-use super::{Binder, Cell, Column, Dialect, Map, Numeric, Parts};
+use super::{Cell, Column, Dialect, Map, Numeric, Parts};
 use crate::bounds::Interval;
 use crate::cell::{ARRAY, BOOL, DOUBLE, INT, STRING};
 use crate::condition::{FALSE, all, any};
 use crate::pattern::Syntax;
-use crate::statement::Param;
+use crate::statement::{Binder, Param};
 use crate::words::word_hash;
 
 pub use encoding::{fields_from_json, fields_to_json};
