@@ -4,15 +4,16 @@
 //! the ledger adds up; and every record of every processed message that the queue still holds is in the store once, or
 //! is a dead letter. The last one decodes and transforms the messages as the processor did.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use metadata::Metadata;
+use model::RecordId;
 use model::limits::Limits;
 use model::position::{Partition, Position};
-use queue::Queue;
+use queue::{Delivery, Queue};
 use serde::Serialize;
-use store::{LedgerRow, Store};
+use store::{LedgerRow, QueryLimits, Store};
 use transform::Transforms;
 
 use crate::held::{Held, ReadError};
@@ -68,6 +69,14 @@ struct Expected {
     position: Position,
 }
 
+/// What the processed messages should have become.
+#[derive(Debug, Default)]
+struct Expectations {
+    origins: Origins,
+    /// Letters that were sent again: each is one record of a message that came before.
+    retried: BTreeSet<(Arc<str>, RecordId)>,
+}
+
 /// Messages of lost records that are named.
 const NAMED_MAX: usize = 10;
 
@@ -82,10 +91,11 @@ pub async fn verify(subject: &Subject) -> Result<Report, ReadError> {
     let mut report = Report::default();
     report.problems.extend(subject.queue.check().await?);
     report.problems.extend(subject.store.check().await?);
-    let mut expected = Origins::new();
+    let mut expected = Expectations::default();
     for partition in 0..subject.queue.partitions() {
         expect(subject, Partition(partition), &mut expected, &mut report).await?;
     }
+    let (expected, missing) = with_retried(subject, expected, &mut report).await?;
     let letters = dead_letters(&subject.metadata).await?;
     let ledger = subject.store.ledger().await?;
     add_up(&ledger, &mut report);
@@ -98,7 +108,8 @@ pub async fn verify(subject: &Subject) -> Result<Report, ReadError> {
         let kept: u64 = letters.values().sum();
         let rows = ledger.iter().filter(|row| row.project == *project);
         let left: u64 = rows.map(|row| row.dead_lettered + row.expired).sum();
-        compare(origins, &found, letters, left.saturating_sub(kept), &mut report);
+        let retried = missing.get(project).copied().unwrap_or(0);
+        compare(origins, &found, letters, retried, left.saturating_sub(kept), &mut report);
     }
     if report.lost > 0 {
         report.problems.push(format!("{} acknowledged records are not in the store", report.lost));
@@ -120,15 +131,16 @@ fn add_up(ledger: &[LedgerRow], report: &mut Report) {
     }
 }
 
-/// Holds what a project should have against what is there. `gone_max`: how many records may be missing.
+/// Holds what a project should have against what is there. `missing`: records that are known to be missing; `gone_max`:
+/// how many may be.
 fn compare(
     origins: &HashMap<u128, Expected>,
     found: &HashMap<u128, u64>,
     letters: &HashMap<u128, u64>,
+    mut missing: u64,
     gone_max: u64,
     report: &mut Report,
 ) {
-    let mut missing = 0;
     let mut places = Vec::new();
     for (origin, Expected { records, partition, position }) in origins {
         let stored = found.get(origin).copied().unwrap_or(0);
@@ -151,11 +163,36 @@ fn compare(
     }
 }
 
+/// Adds the letters that were sent again and whose first message the queue does not hold any more. They are looked up one
+/// by one: the store may have other records of that message. Gives how many each project lacks.
+async fn with_retried(
+    subject: &Subject,
+    expected: Expectations,
+    report: &mut Report,
+) -> Result<(Origins, BTreeMap<Arc<str>, u64>), ReadError> {
+    let Expectations { mut origins, retried } = expected;
+    let mut missing = BTreeMap::new();
+    for (project, id) in retried {
+        if origins.entry(project.clone()).or_default().contains_key(&id.origin) {
+            continue;
+        }
+        report.records += 1;
+        if subject.store.get(&project, id, QueryLimits::default()).await?.is_some() {
+            report.stored += 1;
+        } else if subject.metadata.dead_letter(id).await?.is_some() {
+            report.dead_lettered += 1;
+        } else {
+            *missing.entry(project).or_default() += 1;
+        }
+    }
+    Ok((origins, missing))
+}
+
 /// Counts what the processed messages of a partition should have become.
 async fn expect(
     subject: &Subject,
     partition: Partition,
-    expected: &mut Origins,
+    expected: &mut Expectations,
     report: &mut Report,
 ) -> Result<(), ReadError> {
     let incarnation = subject.queue.incarnation();
@@ -164,8 +201,14 @@ async fn expect(
     report.waiting += state.next.0.saturating_sub(written.0.max(state.oldest.0));
     let lane = Lane { incarnation, partition, limits: subject.limits };
     let mut held = Held::open(&*subject.queue, partition, written).await?;
-    while let Some(deliveries) = held.next().await? {
+    while let Some(mut deliveries) = held.next().await? {
         report.messages += deliveries.len() as u64;
+        deliveries.retain(|Delivery { message, .. }| {
+            let retried = message.headers.retry_of.map(|id| (message.headers.project.clone(), id));
+            let is_first = retried.is_none();
+            expected.retried.extend(retried);
+            is_first
+        });
         let from = deliveries.first().map_or(written, |delivery| delivery.position);
         let planned: Vec<_> =
             deliveries.into_iter().map(|delivery| Planned { delivery, fate: Fate::Store(None) }).collect();
@@ -181,7 +224,7 @@ async fn expect(
                 let first = Expected { records: 0, partition, position: *position };
                 here.entry(id.origin).or_insert(first).records += 1;
             }
-            let origins = expected.entry(batch.project.clone()).or_default();
+            let origins = expected.origins.entry(batch.project.clone()).or_default();
             for (origin, found) in here {
                 if origins.insert(origin, found).is_none() {
                     report.records += found.records;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::position::{Partition, Position};
 
+use super::faults::Faults;
 use super::rig::{Rig, Sent};
 use crate::damage::{SkipError, find, skip};
 use crate::replay::{ReplayError, replay};
@@ -89,6 +90,35 @@ async fn damage_stops_its_partition_until_the_operator_goes_on_behind_it() {
     assert!(report.problems.iter().any(|problem| problem.contains("from 2")), "{report:?}");
     let report = replay(&subject, 0..i64::MAX, false).await.unwrap();
     assert_eq!((report.messages, report.stored, report.damaged), (5, 0, 2), "{report:?}");
+    rig.close().await;
+}
+
+/// A letter that is sent again is one record of a message with others, wherever in the queue it stands then.
+#[tokio::test]
+async fn letters_sent_again_are_verified_and_replayed_as_what_they_were() {
+    let mut rig = Rig::new();
+    rig.store.set(Faults { names_rows: true, ..Faults::default() });
+    rig.send(0, Sent::with_poison(3, &[1])).await;
+    rig.process().await;
+    let letter = rig.letters.all().remove(0);
+    rig.store.set(Faults { takes_poison: true, ..Faults::default() });
+    rig.send_again(1, &letter).await;
+    rig.process().await;
+    let subject = rig.subject().await;
+    let report = verify(&subject).await.unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    assert_eq!((report.messages, report.records, report.stored, report.doubled), (2, 3, 3, 0), "{report:?}");
+    let report = replay(&subject, 0..i64::MAX, false).await.unwrap();
+    assert_eq!(report.stored, 0, "{report:?}");
+
+    // The first message is gone from the queue: the letter is looked up by itself.
+    rig.reopen_queue(0, |_| {}).await;
+    rig.send(0, Sent::records(1)).await;
+    rig.process().await;
+    rig.reopen_queue(0, |dir| std::fs::remove_file(segments(dir).remove(0)).unwrap()).await;
+    let report = verify(&rig.subject().await).await.unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    assert_eq!((report.records, report.stored, report.doubled), (2, 2, 0), "{report:?}");
     rig.close().await;
 }
 
