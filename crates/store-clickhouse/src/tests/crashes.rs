@@ -1,0 +1,139 @@
+//! The server dies, stops answering or comes back; the writer dies anywhere.
+
+use std::time::{Duration, Instant};
+
+use store::{Store, WriteError};
+use test_backends::clickhouse::ClickHouse;
+
+use super::rig::{Dice, config, counts, node, open, range};
+use crate::ClickHouseStore;
+
+/// Every write is dropped after a random time, in the middle of whatever it does there, and a new node goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_dies_anywhere_leaves_nothing_lost_or_doubled() {
+    let (mut store, config) = open().await;
+    const END: u64 = 300;
+    let mut dice = Dice::new(11);
+    let begun = Instant::now();
+    store.write(range(0, 0, 1)).await.expect("a first write");
+    // Deaths are spread over the time that a write takes on this machine.
+    let write_micros = begun.elapsed().as_micros() as u64;
+    let (mut at, mut died, mut recovered) = (1, 0, 0);
+    while at < END {
+        // Batches are cut differently each time.
+        let next = (at + 1 + dice.below(50)).min(END);
+        match tokio::time::timeout(dice.micros(write_micros * 3 / 2), store.write(range(0, at, next))).await {
+            Ok(Ok(())) => at = next,
+            Ok(Err(WriteError::Moved { at: moved })) => at = moved.0,
+            Ok(Err(error)) => panic!("{error}"),
+            Err(_) => {
+                died += 1;
+                recovered += store.metrics.recovered_rows.get();
+                store = node(&config, Duration::ZERO).await;
+            }
+        }
+    }
+    recovered += store.metrics.recovered_rows.get();
+    assert_eq!(counts(ClickHouse::shared(), &config.database), [END; 3], "{died} died, {recovered} rows recovered");
+    assert!(died > 5 && recovered > 0, "too few died in the middle: {died}, {recovered}");
+}
+
+/// SIGKILL of the server under the load of three partitions, again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_loses_and_doubles_nothing() {
+    let mut server = ClickHouse::start();
+    let database = server.database();
+    let config = config(&server, &database);
+    const END: u64 = 900;
+    let stores = [0; 3].map(|_| node(&config, Duration::from_millis(50)));
+    let stores = futures::future::join_all(stores).await;
+    let writers: Vec<_> = (0_u32..)
+        .zip(stores)
+        .map(|(partition, store)| {
+            tokio::spawn(async move {
+                let mut dice = Dice::new(u64::from(partition));
+                let (mut at, mut failures) = (0, 0);
+                while at < END {
+                    let next = (at + 1 + dice.below(60)).min(END);
+                    match store.write(range(partition, at, next)).await {
+                        Ok(()) => at = next,
+                        Err(WriteError::Moved { at: moved }) => at = moved.0,
+                        Err(WriteError::Unavailable(_)) => {
+                            failures += 1;
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                failures
+            })
+        })
+        .collect();
+    let mut dice = Dice::new(5);
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(500) + dice.micros(900_000)).await;
+        tokio::task::block_in_place(|| {
+            server.kill();
+            server.restart();
+        });
+    }
+    let mut failures = 0;
+    for writer in writers {
+        failures += writer.await.expect("a writer");
+    }
+    assert!(failures > 0, "no write met the killed server");
+    assert_eq!(counts(&server, &database), [3 * END; 3]);
+}
+
+/// Records that an unfinished write left and that do not come again are removed once their place is passed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_come_again_is_removed() {
+    let (store, config) = open().await;
+    store.write(range(0, 0, 10)).await.expect("a write");
+    // As if a writer had died after its records: their position is taken back.
+    store.write(range(0, 10, 30)).await.expect("a write that will be unfinished");
+    let server = ClickHouse::shared();
+    let (database, back) = (&config.database, "DELETE WHERE Position = 30 SETTINGS mutations_sync = 2");
+    server.query(&format!("ALTER TABLE {database}.devlogs_positions {back}"));
+    server.query(&format!(
+        "INSERT INTO {database}.devlogs_positions (Incarnation, Partition, Position, Epoch, LedgerProjects, LedgerCounts) \
+         SELECT 7, 0, 10, min(Epoch), ['p'], [10, 10, 0, 0, 0, 0] FROM {database}.devlogs_claims"
+    ));
+    let store = node(&config, Duration::ZERO).await;
+    // Other rules hold now: of 20 records one in two is dropped, and ranges are cut elsewhere.
+    for (from, next) in [(10, 25), (25, 35)] {
+        let mut range = range(0, from, next);
+        let mut kept = model::Batch::new("p".into());
+        range.batches[0].rows().filter(|record| record.id.origin % 2 == 0).for_each(|record| kept.push(&record));
+        range.counts[0].stored = kept.len() as u64;
+        range.counts[0].dropped = range.counts[0].received - range.counts[0].stored;
+        range.batches = vec![kept];
+        store.write(range).await.expect("a write after the recovery");
+    }
+    assert_eq!(store.metrics.recovered_rows.get(), 10);
+    assert_eq!(counts(server, database), [10 + 13; 3]);
+}
+
+/// A frozen server gives no answer: the write fails as unavailable, and may still happen later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_server_is_unavailable_and_then_goes_on() {
+    let server = ClickHouse::start();
+    let mut config = config(&server, &server.database());
+    config.write_timeout = Duration::from_secs(1);
+    let store = ClickHouseStore::open(config.clone()).await.expect("a store");
+    store.write(range(0, 0, 10)).await.expect("a write");
+    server.freeze();
+    let late = store.write(range(0, 10, 20)).await;
+    assert!(matches!(late, Err(WriteError::Unavailable(_))), "{late:?}");
+    server.thaw();
+    let mut at = 10;
+    while at < 40 {
+        match store.write(range(0, at, at + 10)).await {
+            Ok(()) => at += 10,
+            Err(WriteError::Moved { at: moved }) => at = moved.0,
+            Err(WriteError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(counts(&server, &config.database), [40; 3]);
+}
