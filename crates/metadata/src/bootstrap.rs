@@ -4,6 +4,7 @@ use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::on;
 use crate::keys::{self, NewKey, Scope};
 use crate::projects::DEFAULT_PROJECT;
 use crate::{Metadata, MetadataError, now, secret};
@@ -42,23 +43,22 @@ impl Metadata {
         keep: impl FnOnce(&Secrets) -> io::Result<()> + Send,
     ) -> Result<Option<Secrets>, MetadataError> {
         const ANY_USER: &str = "SELECT count(*) FROM users";
-        let users: i64 = sqlx::query_scalar(ANY_USER).fetch_one(self.readers()).await?;
+        let users: i64 = on!(self.readers(), pool => sqlx::query_scalar(ANY_USER).fetch_one(pool).await)?;
         if users > 0 {
             return Ok(None);
         }
         let admin_password = secret::random_hex::<12>()?;
         let password_hash = self.inner.passwords.hash(&admin_password).await?;
         let mut transaction = self.write().await?;
-        let users: i64 = sqlx::query_scalar(ANY_USER).fetch_one(&mut *transaction).await?;
+        let users: i64 = on!(&mut transaction, tx => sqlx::query_scalar(ANY_USER).fetch_one(&mut **tx).await)?;
         if users > 0 {
             return Ok(None);
         }
-        sqlx::query("INSERT INTO users (name, password_hash, admin, created_at) VALUES (?, ?, TRUE, ?)")
-            .bind(ADMIN_USER)
-            .bind(password_hash)
-            .bind(now())
-            .execute(&mut *transaction)
-            .await?;
+        const ADMIN: &str = "INSERT INTO users (name, password_hash, admin, created_at) VALUES ($1, $2, TRUE, $3)";
+        on!(&mut transaction, tx => {
+            let insert = sqlx::query(ADMIN).bind(ADMIN_USER).bind(password_hash).bind(now());
+            insert.execute(&mut **tx).await.map(drop)
+        })?;
         let mut made = Vec::new();
         for (name, scopes) in [
             ("admin", &[Scope::Ingest, Scope::Query, Scope::Admin][..]),

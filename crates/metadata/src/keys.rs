@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
 use subtle::ConstantTimeEq;
 
+use crate::database::{Write, clean, on};
 use crate::{Metadata, MetadataError, now, secret};
 
 /// How long another process's revocation may go unseen.
@@ -195,8 +195,9 @@ impl Metadata {
 
     async fn read_key(&self, prefix: &str) -> Result<Option<Cached>, MetadataError> {
         let read = Instant::now();
+        const BY_PREFIX: &str = "SELECT * FROM keys WHERE prefix = $1";
         let row: Option<KeyRow> =
-            sqlx::query_as("SELECT * FROM keys WHERE prefix = ?").bind(prefix).fetch_optional(self.readers()).await?;
+            on!(self.readers(), pool => sqlx::query_as(BY_PREFIX).bind(clean(prefix)).fetch_optional(pool).await)?;
         let Some(row) = row else { return Ok(None) };
         let Ok(hash) = row.hash.as_slice().try_into() else { return Ok(None) };
         let principal =
@@ -217,11 +218,9 @@ impl Metadata {
     }
 
     async fn mark_used(&self, id: &str, at: i64) -> Result<(), MetadataError> {
-        sqlx::query("UPDATE keys SET last_used_at = ?1 WHERE id = ?2 AND (last_used_at IS NULL OR last_used_at < ?1)")
-            .bind(at)
-            .bind(id)
-            .execute(&self.inner.writer)
-            .await?;
+        const MARK: &str =
+            "UPDATE keys SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)";
+        on!(self.inner.database.writer(), pool => sqlx::query(MARK).bind(at).bind(id).execute(pool).await.map(drop))?;
         Ok(())
     }
 
@@ -241,10 +240,10 @@ impl Metadata {
             return Err(MetadataError::Invalid("`expires_at` is in the past".into()));
         }
         let mut transaction = self.write().await?;
-        let projects: i64 = sqlx::query_scalar("SELECT count(*) FROM projects WHERE name = ?")
-            .bind(&key.project)
-            .fetch_one(&mut *transaction)
-            .await?;
+        const PROJECTS: &str = "SELECT count(*) FROM projects WHERE name = $1";
+        let projects: i64 = on!(&mut transaction, tx => {
+            sqlx::query_scalar(PROJECTS).bind(clean(&key.project)).fetch_one(&mut **tx).await
+        })?;
         if projects == 0 {
             return Err(MetadataError::Invalid(format!("there is no project `{}`; make it first", key.project)));
         }
@@ -255,21 +254,19 @@ impl Metadata {
 
     /// All keys by time of making; of one project if it is given.
     pub async fn keys(&self, project: Option<&str>) -> Result<Vec<KeyInfo>, MetadataError> {
+        const ALL: &str = "SELECT * FROM keys WHERE $1 IS NULL OR project = $1 ORDER BY created_at, id";
         let rows: Vec<KeyRow> =
-            sqlx::query_as("SELECT * FROM keys WHERE ?1 IS NULL OR project = ?1 ORDER BY created_at, id")
-                .bind(project)
-                .fetch_all(self.readers())
-                .await?;
+            on!(self.readers(), pool => sqlx::query_as(ALL).bind(project.map(clean)).fetch_all(pool).await)?;
         Ok(rows.into_iter().map(KeyInfo::from).collect())
     }
 
     /// Deletes a key; here it is refused at once, in other processes within two seconds. False if there is none.
     pub async fn revoke_key(&self, id: &str) -> Result<bool, MetadataError> {
+        const DELETE: &str = "DELETE FROM keys WHERE id = $1 RETURNING prefix";
         let mut transaction = self.write().await?;
-        let prefix: Option<String> = sqlx::query_scalar("DELETE FROM keys WHERE id = ? RETURNING prefix")
-            .bind(id)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let prefix: Option<String> = on!(&mut transaction, tx => {
+            sqlx::query_scalar(DELETE).bind(clean(id)).fetch_optional(&mut **tx).await
+        })?;
         transaction.commit().await?;
         if let Some(prefix) = &prefix {
             self.inner.keys.keys.lock().remove(prefix);
@@ -294,15 +291,12 @@ impl From<KeyRow> for KeyInfo {
 }
 
 /// Stores a new key and gives its text.
-pub(crate) async fn insert(
-    connection: &mut SqliteConnection,
-    key: &NewKey,
-) -> Result<(KeyInfo, String), MetadataError> {
+pub(crate) async fn insert(transaction: &mut Write, key: &NewKey) -> Result<(KeyInfo, String), MetadataError> {
     let prefix = secret::random_hex::<6>()?;
     let text = format!("dl_{prefix}_{}", secret::random_hex::<32>()?);
     let info = KeyInfo {
         id: secret::random_hex::<8>()?,
-        name: key.name.trim().to_owned(),
+        name: clean(key.name.trim()).into_owned(),
         project: key.project.clone(),
         scopes: key.scopes,
         prefix,
@@ -310,20 +304,14 @@ pub(crate) async fn insert(
         expires_at: key.expires_at,
         last_used_at: None,
     };
-    sqlx::query(
-        "INSERT INTO keys (id, prefix, hash, name, project, scopes, created_at, expires_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(&info.id)
-    .bind(&info.prefix)
-    .bind(secret::hash(&text).as_slice())
-    .bind(&info.name)
-    .bind(&info.project)
-    .bind(i64::from(info.scopes.0))
-    .bind(info.created_at)
-    .bind(info.expires_at)
-    .execute(connection)
-    .await?;
+    const INSERT: &str = "INSERT INTO keys (id, prefix, hash, name, project, scopes, created_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let hash = secret::hash(&text);
+    on!(transaction, tx => {
+        let insert = sqlx::query(INSERT).bind(&info.id).bind(&info.prefix).bind(hash.as_slice()).bind(&info.name);
+        let insert = insert.bind(&info.project).bind(i64::from(info.scopes.0));
+        insert.bind(info.created_at).bind(info.expires_at).execute(&mut **tx).await.map(drop)
+    })?;
     Ok((info, text))
 }
 

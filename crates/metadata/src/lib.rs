@@ -1,6 +1,7 @@
-//! Keys, users, sessions, projects and dead letters, in SQLite.
+//! Keys, users, sessions, projects and dead letters, in SQLite or in a PostgreSQL that many nodes share.
 //!
 //! - [`Metadata`]: the open database; cheap to clone;
+//! - [`database`]: what is the same and what differs between the two;
 //! - [`bootstrap`]: the first admin and the first keys, made once;
 //! - [`keys`]: API keys, looked up by a public prefix and compared by hash;
 //! - [`users`]: sign-in and sessions;
@@ -8,10 +9,10 @@
 //! - [`dead_letters`]: records that could not be stored.
 //!
 //! Secrets are stored as hashes only, and no type that holds one shows it in its `Debug` output. Times are nanoseconds
-//! since the Unix epoch. SQLite runs in WAL mode with one writing connection, so that writers queue here and not in
-//! SQLite's busy loop, and a few reading ones.
+//! since the Unix epoch. What one node changes the others see at once, a revoked key within two seconds.
 
 pub mod bootstrap;
+mod database;
 pub mod dead_letters;
 pub mod keys;
 mod passwords;
@@ -20,12 +21,8 @@ mod secret;
 mod throttle;
 pub mod users;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, Transaction};
 
 pub use bootstrap::Secrets;
 pub use dead_letters::{DeadLetter, ListedDeadLetter};
@@ -33,9 +30,7 @@ pub use keys::{KeyInfo, NewKey, Principal, Scope, Scopes};
 pub use projects::{DEFAULT_PROJECT, Project};
 pub use users::{NewSession, Session};
 
-/// How long a statement waits for another process's lock before it fails.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-const READERS_MAX: u32 = 4;
+use database::{Database, Readers, Write};
 
 /// The open metadata database.
 #[derive(Debug, Clone)]
@@ -45,8 +40,7 @@ pub struct Metadata {
 
 #[derive(Debug)]
 struct Inner {
-    readers: SqlitePool,
-    writer: SqlitePool,
+    database: Database,
     keys: keys::Cache,
     passwords: passwords::Passwords,
     throttle: throttle::Throttle,
@@ -54,85 +48,40 @@ struct Inner {
 }
 
 impl Metadata {
-    /// Opens a database, making and migrating it if needed. `location` is `sqlite:PATH` or a path.
+    /// Opens a database, making its tables or bringing them to this version if needed; many nodes may do so at once.
+    /// `location` is `sqlite:PATH`, a path, or `postgres://USER:PASSWORD@HOST/DATABASE`, with `sslmode`, `sslrootcert`,
+    /// `sslcert` and `sslkey` as parameters.
     ///
     /// # Errors
-    /// Another kind of URL, a file that is no such database, or one that a newer version has migrated.
+    /// Another kind of URL, a file that is no such database, one that a newer version has migrated; a server that does
+    /// not answer ([`MetadataError::is_out_of_reach`]) or refuses.
     pub async fn open(location: &str) -> Result<Self, MetadataError> {
-        let path = sqlite_path(location)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            tokio::fs::create_dir_all(folder)
-                .await
-                .map_err(|error| MetadataError::Open(format!("can't make the folder {}: {error}", folder.display())))?;
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A power cut must not bring back a revoked key or lose a dead letter whose message was committed.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        migrate(&writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .idle_timeout(Duration::from_secs(60))
-            .connect_with(options.create_if_missing(false))
-            .await?;
+        let database = Database::open(location).await?;
+        let letters = dead_letters::Room::default();
         Ok(Self {
             inner: Arc::new(Inner {
-                readers,
-                writer,
+                letters: if database.is_shared() { letters.shared() } else { letters },
+                database,
                 keys: keys::Cache::default(),
                 passwords: passwords::Passwords::default(),
                 throttle: throttle::Throttle::default(),
-                letters: dead_letters::Room::default(),
             }),
         })
     }
 
     /// Waits for what runs and closes the database.
     pub async fn close(&self) {
-        self.inner.readers.close().await;
-        self.inner.writer.close().await;
+        self.inner.database.close().await;
     }
 
-    fn readers(&self) -> &SqlitePool {
-        &self.inner.readers
+    fn readers(&self) -> Readers<'_> {
+        self.inner.database.readers()
     }
 
-    /// A transaction that holds the write lock from its start, so that what it reads stays true until it commits.
-    async fn write(&self) -> Result<Transaction<'static, Sqlite>, MetadataError> {
-        Ok(self.inner.writer.begin_with("BEGIN IMMEDIATE").await?)
+    /// See [`Database::write`].
+    async fn write(&self) -> Result<Write, MetadataError> {
+        Ok(self.inner.database.write().await?)
     }
-}
-
-fn sqlite_path(location: &str) -> Result<&Path, MetadataError> {
-    let path = match location.split_once(':') {
-        Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
-        Some((scheme, _)) if scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => {
-            return Err(MetadataError::Open(format!(
-                "metadata.url begins with `{scheme}:`; this version takes `sqlite:PATH` only"
-            )));
-        }
-        _ => location,
-    };
-    if path.is_empty() {
-        return Err(MetadataError::Open("metadata.url names no file; write `sqlite:PATH`".into()));
-    }
-    Ok(Path::new(path))
-}
-
-/// All migrations run under one write lock, so that several processes may start at once.
-async fn migrate(writer: &SqlitePool) -> Result<(), MetadataError> {
-    let mut connection = writer.acquire().await?;
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::migrate!().run_direct(None, &mut *transaction, false).await.map_err(|error| {
-        MetadataError::Open(format!("the metadata database can't be brought to this version: {error}"))
-    })?;
-    transaction.commit().await?;
-    Ok(())
 }
 
 /// Nanoseconds since the Unix epoch.
@@ -166,6 +115,20 @@ pub enum MetadataError {
     Database(#[from] sqlx::Error),
     #[error("the first start's secrets can't be kept: {0}")]
     KeepSecrets(#[source] std::io::Error),
+}
+
+impl MetadataError {
+    /// Whether the server does not answer, so that trying again may mend it.
+    pub fn is_out_of_reach(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => true,
+            // Starting up, shutting down, too many connections.
+            Self::Database(sqlx::Error::Database(error)) => {
+                matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "53300"))
+            }
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

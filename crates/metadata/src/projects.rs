@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::database::{clean, on};
 use crate::{Metadata, MetadataError, now};
 
 /// The project that every database has from the start.
@@ -22,12 +23,12 @@ impl Metadata {
         check_name(name)?;
         let project = Project { name: name.to_owned(), created_at: now() };
         let mut transaction = self.write().await?;
-        let made = sqlx::query("INSERT INTO projects (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(&project.name)
-            .bind(project.created_at)
-            .execute(&mut *transaction)
-            .await?;
-        if made.rows_affected() == 0 {
+        const INSERT: &str = "INSERT INTO projects (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        let made = on!(&mut transaction, tx => {
+            let insert = sqlx::query(INSERT).bind(&project.name).bind(project.created_at);
+            insert.execute(&mut **tx).await.map(|done| done.rows_affected())
+        })?;
+        if made == 0 {
             return Err(MetadataError::Exists(format!("there already is a project `{name}`")));
         }
         transaction.commit().await?;
@@ -36,14 +37,13 @@ impl Metadata {
 
     /// All projects by name.
     pub async fn projects(&self) -> Result<Vec<Project>, MetadataError> {
-        Ok(sqlx::query_as("SELECT name, created_at FROM projects ORDER BY name").fetch_all(self.readers()).await?)
+        const ALL: &str = "SELECT name, created_at FROM projects ORDER BY name";
+        Ok(on!(self.readers(), pool => sqlx::query_as(ALL).fetch_all(pool).await)?)
     }
 
     pub async fn project(&self, name: &str) -> Result<Option<Project>, MetadataError> {
-        Ok(sqlx::query_as("SELECT name, created_at FROM projects WHERE name = ?")
-            .bind(name)
-            .fetch_optional(self.readers())
-            .await?)
+        const ONE: &str = "SELECT name, created_at FROM projects WHERE name = $1";
+        Ok(on!(self.readers(), pool => sqlx::query_as(ONE).bind(clean(name)).fetch_optional(pool).await)?)
     }
 }
 

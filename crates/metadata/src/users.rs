@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::database::{clean, on};
 use crate::{Metadata, MetadataError, now, secret};
 
 /// How long a session lasts from sign-in.
@@ -63,10 +64,9 @@ impl Metadata {
             .throttle
             .begin(user, from, Instant::now())
             .map_err(|retry_after| MetadataError::TooManySignIns { retry_after })?;
-        let row: Option<UserRow> = sqlx::query_as("SELECT password_hash, admin FROM users WHERE name = ?")
-            .bind(user)
-            .fetch_optional(self.readers())
-            .await?;
+        const USER: &str = "SELECT password_hash, admin FROM users WHERE name = $1";
+        let row: Option<UserRow> =
+            on!(self.readers(), pool => sqlx::query_as(USER).bind(clean(user)).fetch_optional(pool).await)?;
         let admin = row.as_ref().is_some_and(|row| row.admin);
         if !self.inner.passwords.verify(password, row.map(|row| row.password_hash)).await? {
             return Err(MetadataError::WrongPassword);
@@ -75,27 +75,23 @@ impl Metadata {
         self.begin_session(user, admin).await
     }
 
-    async fn begin_session(&self, user: &str, admin: bool) -> Result<NewSession, MetadataError> {
+    pub(crate) async fn begin_session(&self, user: &str, admin: bool) -> Result<NewSession, MetadataError> {
         let token = secret::random_hex::<32>()?;
         let created_at = now();
         let expires_at = created_at.saturating_add(SESSION_LIFETIME.as_nanos() as i64);
+        const SWEEP: &str = "DELETE FROM sessions WHERE expires_at <= $1";
+        const INSERT: &str =
+            "INSERT INTO sessions (token_hash, \"user\", created_at, expires_at) VALUES ($1, $2, $3, $4)";
+        const BOUND: &str = "DELETE FROM sessions WHERE \"user\" = $1 AND token_hash NOT IN
+            (SELECT token_hash FROM sessions WHERE \"user\" = $1 ORDER BY created_at DESC, token_hash LIMIT $2)";
         let mut transaction = self.write().await?;
-        sqlx::query("DELETE FROM sessions WHERE expires_at <= ?").bind(created_at).execute(&mut *transaction).await?;
-        sqlx::query("INSERT INTO sessions (token_hash, user, created_at, expires_at) VALUES (?, ?, ?, ?)")
-            .bind(secret::hash(&token).as_slice())
-            .bind(user)
-            .bind(created_at)
-            .bind(expires_at)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "DELETE FROM sessions WHERE token_hash IN
-             (SELECT token_hash FROM sessions WHERE user = ? ORDER BY created_at DESC LIMIT -1 OFFSET ?)",
-        )
-        .bind(user)
-        .bind(SESSIONS_MAX)
-        .execute(&mut *transaction)
-        .await?;
+        on!(&mut transaction, tx => {
+            sqlx::query(SWEEP).bind(created_at).execute(&mut **tx).await?;
+            let hash = secret::hash(&token);
+            let insert = sqlx::query(INSERT).bind(hash.as_slice()).bind(user).bind(created_at).bind(expires_at);
+            insert.execute(&mut **tx).await?;
+            sqlx::query(BOUND).bind(user).bind(SESSIONS_MAX).execute(&mut **tx).await?;
+        });
         transaction.commit().await?;
         let session = Session { user: user.to_owned(), admin, csrf_token: csrf_token(&token), expires_at };
         Ok(NewSession { token, session })
@@ -103,25 +99,22 @@ impl Metadata {
 
     /// The session of a cookie's token; None if it ended or never was.
     pub async fn session(&self, token: &str) -> Result<Option<Session>, MetadataError> {
-        let row: Option<(String, bool, i64)> = sqlx::query_as(
-            "SELECT users.name, users.admin, sessions.expires_at FROM sessions JOIN users ON users.name = sessions.user
-             WHERE token_hash = ? AND expires_at > ?",
-        )
-        .bind(secret::hash(token).as_slice())
-        .bind(now())
-        .fetch_optional(self.readers())
-        .await?;
+        const SESSION: &str = "SELECT users.name, users.admin, sessions.expires_at
+            FROM sessions JOIN users ON users.name = sessions.\"user\" WHERE token_hash = $1 AND expires_at > $2";
+        let row: Option<(String, bool, i64)> = on!(self.readers(), pool => {
+            let hash = secret::hash(token);
+            sqlx::query_as(SESSION).bind(hash.as_slice()).bind(now()).fetch_optional(pool).await
+        })?;
         Ok(row.map(|(user, admin, expires_at)| Session { user, admin, csrf_token: csrf_token(token), expires_at }))
     }
 
     /// Ends a session; ending one that is no more is fine.
     pub async fn sign_out(&self, token: &str) -> Result<(), MetadataError> {
-        let mut transaction = self.write().await?;
-        sqlx::query("DELETE FROM sessions WHERE token_hash = ?")
-            .bind(secret::hash(token).as_slice())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
+        const DELETE: &str = "DELETE FROM sessions WHERE token_hash = $1";
+        let hash = secret::hash(token);
+        on!(self.inner.database.writer(), pool => {
+            sqlx::query(DELETE).bind(hash.as_slice()).execute(pool).await.map(drop)
+        })?;
         Ok(())
     }
 }
