@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::client;
+use crate::{certs, client};
 
 /// Instant Dev Logs: every log line of your web apps, instantly, and none lost.
 #[derive(Debug, Parser)]
@@ -23,6 +23,7 @@ pub enum Command {
     Tail(client::tail::Args),
     Sql(client::sql::Args),
     Keys(client::keys::Args),
+    Certs(certs::Args),
     DeadLetters(client::dead_letters::Args),
     Replay(client::replay::Args),
     Queue(client::queue::Args),
@@ -61,6 +62,10 @@ pub enum Role {
     Collector,
     Processor,
     Api,
+}
+
+impl Role {
+    pub const ALL: [Self; 3] = [Self::Collector, Self::Processor, Self::Api];
 }
 
 /// Where the configuration comes from.

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 use server::admin::maintenance::Maintenance;
 
-use crate::cli::Verify;
+use crate::cli::{Role, Verify};
 use crate::client::{Output, print};
 use crate::config;
 use crate::serve::parts::Parts;
@@ -46,8 +46,8 @@ async fn stopped(args: &Verify) -> anyhow::Result<Value> {
         settings.data_dir.clone_from(dir);
     }
     anyhow::ensure!(settings.data_dir.is_dir(), "there is no data directory {}", settings.data_dir.display());
-    let parts = Parts::open(&settings).await?;
-    let answer = parts.maintenance(&settings).verify().await.map_err(anyhow::Error::msg);
+    let parts = Parts::open(&settings, &Role::ALL).await?;
+    let answer = parts.maintenance(&settings)?.verify().await.map_err(anyhow::Error::msg);
     parts.close().await.context("closing")?;
     Ok(serde_json::to_value(answer?)?)
 }

@@ -11,8 +11,8 @@ use super::listeners::Addresses;
 /// # Errors
 /// Standard output is closed.
 pub fn say(addresses: &Addresses, secrets_file: Option<&Path>, dev: bool) -> anyhow::Result<()> {
-    let Addresses { collector, grpc, api, ops } = addresses;
-    let mut ready = json!({ "ready": true, "collector": collector, "grpc": grpc, "api": api, "ops": ops });
+    let mut ready = json!(addresses);
+    ready["ready"] = json!(true);
     if let Some(file) = secrets_file {
         ready["secrets_file"] = json!(file);
     }
@@ -21,16 +21,24 @@ pub fn say(addresses: &Addresses, secrets_file: Option<&Path>, dev: bool) -> any
     stdout.flush()?;
     drop(stdout);
 
-    let key = if dev { "" } else { " -H 'x-api-key: KEY'" };
     anstream::eprintln!("\n  Instant Dev Logs is ready.\n");
-    anstream::eprintln!("  Dashboard   {api}");
-    anstream::eprintln!("  Send logs   {collector}  (OTLP/HTTP and JSON), {grpc}  (OTLP/gRPC)");
-    anstream::eprintln!("  Metrics     {ops}/metrics");
-    if let Some(file) = secrets_file {
-        anstream::eprintln!("  Keys        {}  (this file is the only copy)", file.display());
+    let line = |title: &str, text: &str| anstream::eprintln!("  {title:<11} {text}");
+    if let Some(api) = addresses.get("api") {
+        line("Dashboard", api);
     }
-    anstream::eprintln!(
-        "\n  Try it:\n  curl {collector}/v1/ingest{key} -d '{{\"service\":\"hello\",\"level\":\"info\",\"message\":\"it works\"}}'\n"
-    );
+    if let (Some(collector), Some(grpc)) = (addresses.get("collector"), addresses.get("grpc")) {
+        line("Send logs", &format!("{collector}  (OTLP/HTTP and JSON), {grpc}  (OTLP/gRPC)"));
+    }
+    if let Some(ops) = addresses.get("ops") {
+        line("Metrics", &format!("{ops}/metrics"));
+    }
+    if let Some(file) = secrets_file {
+        line("Keys", &format!("{}  (this file is the only copy)", file.display()));
+    }
+    if let Some(collector) = addresses.get("collector") {
+        let key = if dev { "" } else { " -H 'x-api-key: KEY'" };
+        let body = r#"{"service":"hello","level":"info","message":"it works"}"#;
+        anstream::eprintln!("\n  Try it:\n  curl {collector}/v1/ingest{key} -d '{body}'\n");
+    }
     Ok(())
 }

@@ -2,15 +2,20 @@
 //!
 //! - [`roles`]: what may run where;
 //! - [`first_start`]: the first keys;
-//! - [`parts`]: queue, store and metadata from the settings;
+//! - [`parts`]: queue, store and metadata, open; [`backends`]: each of them from the settings; [`late_keys`]: what a
+//!   collector alone has of the store;
 //! - [`listeners`]: the ports and what answers on them;
+//! - [`tls`]: whether they speak TLS, and with which certificates;
 //! - [`greeting`]: what is said when all is ready.
 
+mod backends;
 mod first_start;
 mod greeting;
+mod late_keys;
 mod listeners;
 pub mod parts;
 mod roles;
+mod tls;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,7 +28,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use transform::Transforms;
 
-use crate::cli::Serve;
+use crate::cli::{Role, Serve};
 use crate::config::{self, Settings};
 use crate::{demo, telemetry};
 use listeners::Listeners;
@@ -40,29 +45,37 @@ pub async fn run(args: Serve) -> anyhow::Result<ExitCode> {
         settings.data_dir.clone_from(dir);
     }
     roles::check(&args.roles, args.dev, &settings)?;
+    tls::check(&args, &settings)?;
     telemetry::start(&settings.log)?;
     for warning in warnings {
         tracing::warn!(warning, "configuration");
     }
     let mut stop = Signals::new()?;
 
-    let parts = Parts::open(&settings).await?;
+    let parts = tokio::select! {
+        parts = Parts::open(&settings, &args.roles) => parts?,
+        () = stop.received() => return Ok(ExitCode::SUCCESS),
+    };
     let secrets_file = match args.dev {
         true => None,
         false => first_start::secrets(&parts.metadata, &settings.data_dir, args.print_secrets).await?,
     };
     let transforms = Arc::new(Transforms::default());
-    let listeners = Listeners::bind(&settings).await?;
-    let addresses = listeners.addresses()?;
-    let (processor, stop_processor) = start_processor(&parts, &settings, transforms.clone());
+    let listeners = Listeners::bind(&settings, &args.roles).await?;
+    let addresses = listeners.addresses(tls::scheme(&settings))?;
+    tls::warn_of_unknown_projects(&settings, &parts.metadata).await;
+    let stop_processor = CancellationToken::new();
+    let processor = match args.roles.contains(&Role::Processor) {
+        true => Some(start_processor(&parts, &settings, transforms.clone(), stop_processor.clone())?),
+        false => None,
+    };
     let serving = listeners.serve(&parts, &settings, args.dev, transforms)?;
     greeting::say(&addresses, secrets_file.as_deref(), args.dev)?;
 
     let stop_demo = CancellationToken::new();
-    let demo = if args.demo {
-        Some(start_demo(&parts, &addresses.collector, args.dev, stop_demo.clone()).await?)
-    } else {
-        None
+    let demo = match addresses.get("collector").filter(|_| args.demo) {
+        Some(collector) => Some(start_demo(&parts, collector, args.dev, stop_demo.clone()).await?),
+        None => None,
     };
 
     stop.received().await;
@@ -70,7 +83,9 @@ pub async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     stop_demo.cancel();
     serving.stop().await;
     stop_processor.cancel();
-    processor.await.context("the processor failed")?;
+    if let Some(processor) = processor {
+        processor.await.context("the processor failed")?;
+    }
     if let Some(demo) = demo {
         demo.finish(&parts.metadata).await;
     }
@@ -82,7 +97,8 @@ fn start_processor(
     parts: &Parts,
     settings: &Settings,
     transforms: Arc<Transforms>,
-) -> (tokio::task::JoinHandle<()>, CancellationToken) {
+    stop: CancellationToken,
+) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let context = pipeline::Context {
         config: Arc::new(pipeline::Config {
             batch_rows_max: settings.processor.batch_rows,
@@ -91,13 +107,12 @@ fn start_processor(
             ..pipeline::Config::default()
         }),
         queue: parts.queue.clone(),
-        store: parts.store.clone(),
+        store: parts.store()?,
         dead_letters: Arc::new(parts.metadata.clone()),
         transforms: watch::Sender::new(transforms).subscribe(),
         metrics: parts.pipeline_metrics.clone(),
     };
-    let stop = CancellationToken::new();
-    (tokio::spawn(Processor::new(context).run(stop.clone())), stop)
+    Ok(tokio::spawn(Processor::new(context).run(stop)))
 }
 
 /// The simulated applications and the key that was made for them.
@@ -119,7 +134,7 @@ async fn start_demo(parts: &Parts, collector: &str, dev: bool, stop: Cancellatio
         let (info, key) = parts.metadata.create_key(&key).await.context("no key for the demo")?;
         (Some(info.id), Some(key))
     };
-    let status = parts.store.status().await.context("the store does not tell its size")?;
+    let status = parts.store()?.status().await.context("the store does not tell its size")?;
     let target = demo::Target { collector: collector.to_owned(), key };
     Ok(Demo { task: tokio::spawn(demo::run(target, status.rows == 0, stop)), key_id })
 }

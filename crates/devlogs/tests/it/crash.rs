@@ -3,15 +3,12 @@
 //!
 //! `DEVLOGS_CRASH_ROUNDS` sets the number of random kills (50 unless told otherwise).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use crate::harness::{Options, PATIENCE, Server, devlogs, folder, http};
+use crate::harness::{Options, Server, devlogs, folder};
+use crate::load::{Load, wait_for_count};
 
 const CLIENTS: u64 = 4;
 
@@ -46,14 +43,6 @@ const EAGER: [(&str, &str); 6] = [
     ("DEVLOGS_STORE__EMBEDDED__FLUSH_SIZE", "1MiB"),
     ("DEVLOGS_LOG__FILTER", "error"),
 ];
-
-/// What the clients know to be acknowledged.
-#[derive(Default)]
-struct Acknowledged {
-    /// Record number to the client that sent it.
-    records: Mutex<BTreeMap<u64, u64>>,
-    repeated: AtomicU64,
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "the long run is told how long")]
@@ -117,22 +106,12 @@ struct Run<'a> {
     /// Every server of the run listens here, outside the range of free ports: a client that comes too late must not
     /// reach the server of another test.
     address: String,
-    acknowledged: Arc<Acknowledged>,
-    collector: Arc<Mutex<Option<String>>>,
-    stop: Arc<AtomicBool>,
-    clients: Vec<tokio::task::JoinHandle<()>>,
+    load: Load,
 }
 
 impl<'a> Run<'a> {
     fn new(dir: &'a Path) -> Self {
-        let acknowledged = Arc::new(Acknowledged::default());
-        let collector = Arc::new(Mutex::new(None));
-        let stop = Arc::new(AtomicBool::new(false));
-        let clients = (0..CLIENTS)
-            .map(|client| tokio::spawn(send(client, acknowledged.clone(), collector.clone(), stop.clone())))
-            .collect();
-        let address = format!("127.0.0.1:{}", fixed_port());
-        Self { dir, address, acknowledged, collector, stop, clients }
+        Self { dir, address: format!("127.0.0.1:{}", fixed_port()), load: Load::start(CLIENTS) }
     }
 
     async fn start(&mut self, crash_at: Option<&str>) -> Option<Server> {
@@ -141,7 +120,7 @@ impl<'a> Run<'a> {
         environment.extend(crash_at.map(|step| ("DEVLOGS_CRASH_AT", step)));
         let options = Options { dir: self.dir, arguments: &["--dev"], environment: &environment };
         let server = Server::try_start(options).await?;
-        *self.collector.lock().expect("not poisoned") = Some(server.collector.clone());
+        self.load.send_to(vec![server.collector.clone()]);
         Some(server)
     }
 
@@ -159,27 +138,17 @@ impl<'a> Run<'a> {
     /// Lets every client finish its last request, stops the server, verifies, and counts an export.
     async fn prove(mut self) -> (usize, u64) {
         let server = self.start(None).await.expect("restarts");
-        self.stop.store(true, Ordering::Relaxed);
-        for client in self.clients.drain(..) {
-            client.await.expect("the client ends");
-        }
-        let expected = self.acknowledged.records.lock().expect("not poisoned").clone();
-        assert!(expected.len() > 100, "only {} records were acknowledged", expected.len());
-        wait_for_count(&server, expected.len()).await;
+        let sent = self.load.finish().await;
+        assert!(sent.records.len() > 100, "only {} records were acknowledged", sent.records.len());
+        wait_for_count(&server, sent.records.len()).await;
         assert_eq!(server.stop().await.1, Some(0));
 
         self.verify("the end").await;
 
         let server = self.start(None).await.expect("restarts");
-        let counted = export(&server).await;
+        sent.prove(&server).await;
         server.kill().await;
-        for (number, times) in &counted {
-            assert_eq!(*times, 1, "record {number} is stored {times} times");
-            assert!(expected.contains_key(number), "record {number} was never acknowledged, and no request is open");
-        }
-        let lost: Vec<_> = expected.keys().filter(|number| !counted.contains_key(number)).collect();
-        assert!(lost.is_empty(), "{} acknowledged records are lost: {:?}…", lost.len(), &lost[..lost.len().min(10)]);
-        (expected.len(), self.acknowledged.repeated.load(Ordering::Relaxed))
+        (sent.records.len(), sent.repeated)
     }
 }
 
@@ -187,105 +156,4 @@ fn fixed_port() -> u16 {
     std::iter::repeat_with(|| fastrand::u16(20_000..30_000))
         .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .expect("a free port")
-}
-
-/// Sends batches of one to forty records, each under its key until it is acknowledged.
-async fn send(
-    client: u64,
-    acknowledged: Arc<Acknowledged>,
-    collector: Arc<Mutex<Option<String>>>,
-    stop: Arc<AtomicBool>,
-) {
-    let http = http();
-    let mut rng = fastrand::Rng::with_seed(client);
-    let mut next = client << 40;
-    for batch in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
-        let numbers = next..next + rng.u64(1..40);
-        next = numbers.end;
-        let body: String = numbers
-            .clone()
-            .map(|number| {
-                json!({ "n": number, "service": "crash", "msg": format!("record {number} {}", "x".repeat(200)) })
-                    .to_string()
-                    + "\n"
-            })
-            .collect();
-        let since = Instant::now();
-        loop {
-            let url = collector.lock().expect("not poisoned").clone();
-            let answer = match url {
-                Some(url) => {
-                    http.post(format!("{url}/v1/ingest"))
-                        .header("idempotency-key", format!("{client}-{batch}"))
-                        .header("content-type", "application/x-ndjson")
-                        .timeout(Duration::from_secs(5))
-                        .body(body.clone())
-                        .send()
-                        .await
-                }
-                None => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    continue;
-                }
-            };
-            match answer {
-                Ok(answer) if answer.status() == 200 => break,
-                Ok(answer) => {
-                    let status = answer.status();
-                    assert!(status == 429 || status == 503, "{status}: {}", answer.text().await.unwrap_or_default());
-                }
-                Err(_) => {}
-            }
-            assert!(since.elapsed() < PATIENCE * 4, "a request is never acknowledged");
-            acknowledged.repeated.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let mut records = acknowledged.records.lock().expect("not poisoned");
-        records.extend(numbers.map(|number| (number, client)));
-    }
-}
-
-async fn wait_for_count(server: &Server, expected: usize) {
-    let since = Instant::now();
-    loop {
-        let (status, body) = server.get("/api/v1/aggregate?from=0&metrics=count&q=service:crash").await;
-        assert_eq!(status, 200, "{body}");
-        let count = body["rows"][0]["metrics"]["count"].as_u64().unwrap_or(0);
-        if count >= expected as u64 {
-            return;
-        }
-        if since.elapsed() > PATIENCE {
-            // The verification and the export below say what is missing.
-            eprintln!("{count} of {expected} records are searchable: {body}");
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// How often each record number is in the store.
-async fn export(server: &Server) -> BTreeMap<u64, u32> {
-    let since = Instant::now();
-    loop {
-        let url = format!("{}/api/v1/export?from=0&format=ndjson&q=service:crash", server.api);
-        let text = server.http.get(url).send().await.expect("an answer").text().await.expect("whole");
-        let mut counted = BTreeMap::new();
-        for line in text.lines() {
-            let record: Value = serde_json::from_str(line).expect("JSON");
-            *counted.entry(record["attributes"]["n"].as_u64().expect("a number")).or_insert(0) += 1;
-        }
-        // What the last run had not made durable in the store is read from the queue again.
-        let (_, status) = server.get("/api/v1/status").await;
-        let waiting = status["queue"]["partitions"].as_array().is_some_and(|partitions| {
-            partitions.iter().any(|partition| partition["waiting_messages"].as_u64() != Some(0))
-        });
-        if !waiting {
-            return counted;
-        }
-        assert!(since.elapsed() < PATIENCE, "the queue is never read to its end: {status}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

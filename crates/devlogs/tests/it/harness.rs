@@ -5,10 +5,12 @@ use std::process::Stdio;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
+use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio_tungstenite::tungstenite::Message;
 
 /// How long a server may take to say that it is ready, and a test may wait for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -171,4 +173,26 @@ pub(crate) async fn client(server: &Server, arguments: &[&str]) -> (Option<i32>,
 
 pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
+}
+
+pub(crate) type Tail = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// A live tail that is in force.
+pub(crate) async fn tail(server: &Server, query: &str) -> Tail {
+    let url = format!("{}/api/v1/tail", server.api.replacen("http", "ws", 1));
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("connected");
+    socket.send(Message::text(json!({ "q": query }).to_string())).await.expect("sent");
+    assert_eq!(next_frame(&mut socket).await["type"], "ready");
+    socket
+}
+
+/// The next frame of a live tail.
+pub(crate) async fn next_frame(socket: &mut Tail) -> Value {
+    loop {
+        let message =
+            tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("open").expect("whole");
+        if let Message::Text(text) = message {
+            return serde_json::from_str(&text).expect("JSON");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures::{SinkExt, StreamExt};
+use futures::SinkExt;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
@@ -12,9 +12,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::harness::{Options, PATIENCE, Server, answer, folder};
+use crate::harness::{Options, PATIENCE, Server, answer, folder, next_frame, tail};
 
 const LINE: &str = r#"{"timestamp":"2026-11-22T10:00:00.123456789Z","level":"error","service":"shop-web","host":"web-1","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","msg":"upstream Connection reset by peer","http":{"status_code":502},"duration_ms":12.5,"cached":false,"tags":["a",1]}"#;
 
@@ -179,38 +178,21 @@ async fn pages_are_complete_and_free_of_repeats_while_lines_come_in() {
 async fn the_tail_shows_matching_lines_within_moments() {
     let dir = folder();
     let server = Server::start(Options::dev(dir.path())).await;
-    let url = format!("{}/api/v1/tail", server.api.replace("http://", "ws://"));
-    let (mut socket, _) =
-        tokio_tungstenite::connect_async(url.into_client_request().expect("a request")).await.expect("connected");
-    socket.send(Message::text(r#"{"q":"level:error"}"#)).await.expect("sent");
-    assert_eq!(next(&mut socket).await["type"], "ready");
+    let mut socket = tail(&server, "level:error").await;
     let since = Instant::now();
     server.ingest("{\"msg\":\"fine\",\"level\":\"info\"}\n{\"msg\":\"broken\",\"level\":\"error\"}").await;
-    let message = next(&mut socket).await;
+    let message = next_frame(&mut socket).await;
     assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
     assert_eq!(message["type"], "records", "{message}");
     let records = message["records"].as_array().expect("records");
     assert_eq!((records.len(), &records[0]["message"]), (1, &json!("broken")));
 
     socket.send(Message::text(r#"{"q":"fine AND ("}"#)).await.expect("sent");
-    assert_eq!(next(&mut socket).await["type"], "error");
+    assert_eq!(next_frame(&mut socket).await["type"], "error");
     socket.send(Message::text(r#"{"q":"fine"}"#)).await.expect("sent");
-    assert_eq!(next(&mut socket).await, json!({ "type": "ready", "q": "fine" }));
+    assert_eq!(next_frame(&mut socket).await, json!({ "type": "ready", "q": "fine" }));
     server.ingest("{\"msg\":\"fine again\"}").await;
-    assert_eq!(next(&mut socket).await["records"][0]["message"], "fine again");
-}
-
-async fn next<S>(socket: &mut S) -> Value
-where
-    S: StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin,
-{
-    loop {
-        let message =
-            tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("open").expect("whole");
-        if let Message::Text(text) = message {
-            return serde_json::from_str(&text).expect("JSON");
-        }
-    }
+    assert_eq!(next_frame(&mut socket).await["records"][0]["message"], "fine again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,8 @@
 //! Every key, its default and its documentation.
 
+pub mod queue;
+pub mod store;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +10,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::secret::SecretUrl;
+use super::tls::{ClientAuth, Tls};
 use super::units::{Age, Size};
+pub use queue::{Queue, QueueBackend};
+pub use store::{Store, StoreBackend};
 
 /// The whole configuration. Each key can be set as `DEVLOGS_<SECTION>__<KEY>`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +25,7 @@ pub struct Settings {
     pub collector: Collector,
     pub api: Api,
     pub ops: Ops,
+    pub tls: Tls,
     pub queue: Queue,
     pub processor: Processor,
     pub store: Store,
@@ -32,6 +40,7 @@ impl Default for Settings {
             collector: Collector::default(),
             api: Api::default(),
             ops: Ops::default(),
+            tls: Tls::default(),
             queue: Queue::default(),
             processor: Processor::default(),
             store: Store::default(),
@@ -49,6 +58,8 @@ pub struct Collector {
     pub listen: SocketAddr,
     /// OTLP over gRPC.
     pub grpc_listen: SocketAddr,
+    /// `tls.client_auth` for these two.
+    pub client_auth: Option<ClientAuth>,
     /// A request's body as sent.
     pub body_max: Size,
     /// A request's body after decompression.
@@ -73,6 +84,7 @@ impl Default for Collector {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 4318)),
             grpc_listen: SocketAddr::from(([127, 0, 0, 1], 4317)),
+            client_auth: None,
             body_max: Size(limits.body_bytes_max as u64),
             decoded_max: Size(limits.decoded_bytes_max as u64),
             records_max: limits.records_max,
@@ -105,6 +117,8 @@ impl Collector {
 pub struct Api {
     /// Port 0 picks a free port.
     pub listen: SocketAddr,
+    /// `tls.client_auth` for this one.
+    pub client_auth: Option<ClientAuth>,
     /// How long a query may run.
     pub query_time_max: Age,
     /// What a query may hold in memory.
@@ -119,6 +133,7 @@ impl Default for Api {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            client_auth: None,
             query_time_max: Age(Duration::from_secs(30)),
             query_memory_max: Size::mib(512),
             query_rows_max: 100_000,
@@ -133,55 +148,13 @@ impl Default for Api {
 pub struct Ops {
     /// `/metrics`, `/healthz`, `/readyz`. Port 0 picks a free port.
     pub listen: SocketAddr,
+    /// `tls.client_auth` for this one.
+    pub client_auth: Option<ClientAuth>,
 }
 
 impl Default for Ops {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9464)) }
-    }
-}
-
-/// Which queue stands between collectors and processors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum QueueBackend {
-    #[default]
-    Embedded,
-}
-
-/// The durable queue between collectors and processors.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Queue {
-    pub backend: QueueBackend,
-    pub embedded: EmbeddedQueue,
-}
-
-/// The queue on local disk.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct EmbeddedQueue {
-    /// Lanes that are written and processed side by side. May be raised later.
-    pub partitions: u32,
-    /// A segment file.
-    pub segment: Size,
-    /// Stored messages are kept for replay up to this size.
-    pub retention_size: Size,
-    /// Stored messages are kept for replay this long.
-    pub retention_age: Age,
-    /// Free space on the disk below which the collector answers 503.
-    pub disk_free_min: Size,
-}
-
-impl Default for EmbeddedQueue {
-    fn default() -> Self {
-        Self {
-            partitions: 2,
-            segment: Size::mib(64),
-            retention_size: Size::mib(1024),
-            retention_age: Age(Duration::from_secs(24 * 3600)),
-            disk_free_min: Size::mib(256),
-        }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), client_auth: None }
     }
 }
 
@@ -201,56 +174,13 @@ impl Default for Processor {
     }
 }
 
-/// Which store keeps the records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum StoreBackend {
-    #[default]
-    Embedded,
-}
-
-/// Where records are kept and searched.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Store {
-    pub backend: StoreBackend,
-    pub embedded: EmbeddedStore,
-}
-
-/// The columnar store on local disk.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct EmbeddedStore {
-    /// Records held in memory before they are written to a segment file.
-    pub flush_size: Size,
-    /// How long records stay in memory only; they are safe in the queue meanwhile.
-    pub flush_age: Age,
-    /// Footers and filters of segment files kept in memory.
-    pub cache_size: Size,
-    /// Records older than this are deleted. Unset: never.
-    pub retention_age: Option<Age>,
-    /// The oldest records are deleted when all segments are larger than this. Unset: never.
-    pub retention_size: Option<Size>,
-}
-
-impl Default for EmbeddedStore {
-    fn default() -> Self {
-        Self {
-            flush_size: Size::mib(64),
-            flush_age: Age(Duration::from_secs(60)),
-            cache_size: Size::mib(64),
-            retention_age: None,
-            retention_size: None,
-        }
-    }
-}
-
 /// Keys, users, sessions and dead letters.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metadata {
-    /// `sqlite:PATH`. Unset: `metadata.sqlite` in the data directory.
-    pub url: Option<String>,
+    /// `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` to share it between nodes. Unset: `metadata.sqlite` in
+    /// the data directory.
+    pub url: Option<SecretUrl>,
 }
 
 /// The program's own log, on standard error.

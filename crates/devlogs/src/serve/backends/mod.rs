@@ -1,0 +1,53 @@
+//! Each backend from its settings.
+//!
+//! A server that is out of reach is waited for, so that the parts of a fleet may be started in any order. What waiting
+//! does not mend (a wrong password, a topic with unsafe settings) ends the start.
+
+mod queues;
+mod stores;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use metadata::Metadata;
+
+use crate::config::Settings;
+pub use queues::open_queue;
+pub use stores::open_store;
+
+/// Between tries to reach a server.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// # Errors
+/// The database can't be opened.
+pub async fn open_metadata(settings: &Settings) -> anyhow::Result<Metadata> {
+    let default = || settings.data_dir.join("metadata.sqlite").display().to_string();
+    let url = settings.metadata.url.as_ref().map_or_else(default, |url| url.reveal().to_owned());
+    Metadata::open(&url).await.context("the metadata (`metadata.url`)")
+}
+
+/// Tries until the server can be reached.
+async fn patiently<T, E, F>(
+    what: &'static str,
+    out_of_reach: impl Fn(&E) -> bool,
+    mut open: impl FnMut() -> F,
+) -> anyhow::Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+    F: Future<Output = Result<T, E>>,
+{
+    loop {
+        match open().await {
+            Ok(opened) => return Ok(opened),
+            Err(error) if out_of_reach(&error) => {
+                tracing::warn!(%error, "waiting for {what}");
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+            Err(error) => return Err(anyhow::Error::new(error).context(what)),
+        }
+    }
+}
+
+fn in_data_dir(settings: &Settings) -> String {
+    format!("the data directory {}", settings.data_dir.display())
+}
