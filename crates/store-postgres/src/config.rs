@@ -37,7 +37,8 @@ pub struct PostgresConfig {
     /// The role that runs the statements of `POST /api/v1/sql`; the login role must be a member of it. None: the role
     /// `devlogs_sql`, if the migration could make it, else the login role itself.
     pub sql_role: Option<String>,
-    /// Between two rounds of retention, compression and making partitions ahead. One node at a time does it.
+    /// Between two rounds of retention, compression and making partitions ahead. Every node may have rounds, one at a
+    /// time works. Zero: none on this node.
     pub maintenance_interval: Duration,
 }
 

@@ -39,9 +39,9 @@ pub(crate) struct Maintenance {
 }
 
 impl Maintenance {
-    /// Rounds for ever.
+    /// Rounds for ever, unless the interval is zero.
     pub(crate) async fn run(&self) {
-        loop {
+        while !self.config.maintenance_interval.is_zero() {
             if let Err(reason) = self.round().await {
                 self.metrics.maintenance_errors.inc();
                 tracing::warn!(reason, "a round of maintenance failed, it is tried again");

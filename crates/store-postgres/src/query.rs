@@ -39,7 +39,7 @@ impl Session {
     pub(crate) async fn begin(pools: &Pools, limits: QueryLimits, role: Option<&str>) -> Result<Self, StoreError> {
         let mut lease = Lease::cancelling(&pools.query, &pools.tls).await.map_err(StoreError::Unavailable)?;
         lease.begin();
-        let memory = (limits.memory_bytes / MEMORY_SHARES >> 10).clamp(WORK_MEM_KIB.0, WORK_MEM_KIB.1);
+        let memory = (limits.memory_bytes / (MEMORY_SHARES << 10)).clamp(WORK_MEM_KIB.0, WORK_MEM_KIB.1);
         let mut begin = format!(
             "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL work_mem = {memory}",
             limits.time.as_millis().clamp(1, i32::MAX as u128)

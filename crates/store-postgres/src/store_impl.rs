@@ -14,6 +14,7 @@ use store::{
 };
 use store_sql::answer::{self, HistogramAnswer};
 use store_sql::dialect::Postgres;
+use store_sql::guard::guard;
 use store_sql::{ORIGINS_MAX, Planner};
 use tokio::task::JoinHandle;
 use tokio_postgres::Row;
@@ -37,7 +38,7 @@ pub struct PostgresStore {
     pub(crate) pools: Pools,
     layout: Arc<Layout>,
     writer: Writer,
-    sql_role: Option<Arc<str>>,
+    pub(crate) sql_role: Option<Arc<str>>,
     metrics: Metrics,
     maintenance: Arc<Maintenance>,
     background: JoinHandle<()>,
@@ -173,8 +174,8 @@ impl Store for PostgresStore {
     }
 
     async fn sql(&self, project: Arc<str>, sql: &str, limits: QueryLimits) -> Result<SqlAnswer, StoreError> {
-        let _ = (project, sql, limits, &self.sql_role);
-        Err(StoreError::Internal("pending".into()))
+        let statement = guard::<Postgres>(sql, &project, limits.rows)?;
+        sql::run(&self.pools, self.sql_role.as_deref(), &statement, limits).await
     }
 
     async fn count_by_origin(&self, project: &str, origins: &HashSet<u128>) -> Result<HashMap<u128, u64>, StoreError> {

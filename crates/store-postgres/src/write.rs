@@ -51,12 +51,6 @@ enum Failed {
     InCommit(String),
 }
 
-/// An open transaction with everything in it, or nothing left to do.
-enum Prepared {
-    Open(Lease),
-    AlreadyStored,
-}
-
 impl Writer {
     pub(crate) fn new(pools: Pools, layout: Arc<Layout>, way: Way, config: &PostgresConfig, metrics: Metrics) -> Self {
         let (window, time_max) = (Window::new(config), config.write_timeout);
@@ -80,10 +74,7 @@ impl Writer {
     async fn attempt(&self, batch: &WriteBatch, token: &[u8]) -> Result<(), Failed> {
         let prepared = tokio::time::timeout(self.time_max, self.prepare(batch, token)).await;
         let late = |_| WriteError::Unavailable(format!("the database did not take a batch in {:?}", self.time_max));
-        let mut lease = match prepared.map_err(late).flatten().map_err(Failed::Before)? {
-            Prepared::Open(lease) => lease,
-            Prepared::AlreadyStored => return Ok(()),
-        };
+        let Some(mut lease) = prepared.map_err(late).flatten().map_err(Failed::Before)? else { return Ok(()) };
         let committed = tokio::time::timeout(self.time_max, lease.batch_execute("COMMIT")).await;
         crash_point("store.after_commit");
         match committed {
@@ -97,14 +88,14 @@ impl Writer {
         }
     }
 
-    /// Everything up to the commit.
-    async fn prepare(&self, batch: &WriteBatch, token: &[u8]) -> Result<Prepared, WriteError> {
+    /// Everything up to the commit: an open transaction, or nothing when the batch is stored already.
+    async fn prepare(&self, batch: &WriteBatch, token: &[u8]) -> Result<Option<Lease>, WriteError> {
         let rows = Rows::new(&batch.batches, self.window, now_nanos());
         let mut lease = Lease::of(&self.pools.write).await.map_err(WriteError::Unavailable)?;
         lease.begin();
         self.layout.ensure(&mut lease, &rows.days()).await.map_err(other_error)?;
         if !self.move_position(&mut lease, batch, token).await? {
-            return Ok(Prepared::AlreadyStored);
+            return Ok(None);
         }
         crash_point("store.after_position");
         for table in [Table::Records, Table::Overflow] {
@@ -114,7 +105,7 @@ impl Writer {
         crash_point("store.after_rows");
         tokio::try_join!(put_keys(&lease, &batch.keys), put_counts(&lease, batch)).map_err(other_error)?;
         crash_point("store.before_commit");
-        Ok(Prepared::Open(lease))
+        Ok(Some(lease))
     }
 
     /// Opens the transaction and moves the position. False when this batch is stored already, by an earlier try whose
@@ -206,6 +197,7 @@ fn is_definite(error: &Error) -> bool {
     error.as_db_error().is_some_and(|db| !["57", "08", "XX"].contains(&&db.code().code()[..2]))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
 fn other_error(error: Error) -> WriteError {
     write_error(&error, |_| None)
 }

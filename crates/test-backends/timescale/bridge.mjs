@@ -19,6 +19,9 @@ const IDLE = 'I'.charCodeAt(0)
 
 const db = await PGlite.create({ dataDir, extensions: { timescaledb } })
 await db.exec('SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS timescaledb')
+// A server preloads both; here an existing database would go without compression.
+const { rows } = await db.query("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
+for (const part of ['timescaledb', 'timescaledb-tsl']) await db.exec(`LOAD '$libdir/${part}-${rows[0].extversion}'`)
 
 /** The queue for the session: resolves to the function that gives it back. */
 let last = Promise.resolve()

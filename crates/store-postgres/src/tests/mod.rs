@@ -6,6 +6,7 @@ mod measure;
 mod proxy;
 mod queries;
 mod retention;
+mod sql;
 mod timescale;
 mod tls;
 mod unknown_commit;
@@ -34,7 +35,7 @@ fn config(url: String) -> PostgresConfig {
         late_max: WIDE,
         early_max: WIDE,
         compress_after: None,
-        maintenance_interval: Duration::from_secs(3_600),
+        maintenance_interval: Duration::ZERO,
         ..PostgresConfig::default()
     }
 }

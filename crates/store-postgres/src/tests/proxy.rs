@@ -76,7 +76,7 @@ async fn carry(mut client: TcpStream, port: u16, plan: Arc<AtomicU8>) -> std::io
                         drop(client);
                         server.write_all(sent).await?;
                         // The server must have read it before the connection ends.
-                        server.read(&mut down).await?;
+                        server.read_u8().await?;
                         return Ok(());
                     }
                     _ if sent.is_empty() => return Ok(()),
