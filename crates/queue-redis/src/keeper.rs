@@ -43,7 +43,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// Closes the gate while Redis is not fit. Whether it is.
+/// Closes the gate when Redis is found not to be fit; true then.
 async fn inspect(core: &Core) -> bool {
     let Ok(mut line) = core.line().await else { return false };
     match core.connector.inspect(&mut line.connection).await {

@@ -21,9 +21,9 @@
 //! # Invariants
 //!
 //! - **Positions are given by a script**, atomically with the entry, from `next` and never from the stream or a clock.
-//!   They are dense within one run of the Redis process. The first connection after a restart raises `floor` to the
-//!   next multiple of 2^24: where the end of Redis's file was lost (`everysec`, or a copy that lagged), a lost
-//!   position is never given to another message. So a gap within a run is damage, and told as
+//!   They are dense within one run of the Redis process. The first connection after a restart raises `floor` to a
+//!   multiple of 2^22 that the clock gives: where the end of Redis's file was lost (`everysec`, a copy that lagged, a
+//!   backup), a lost position is never given to another message. So a gap within a run is damage, and told as
 //!   [`QueueError::Expired`]; a gap between runs is none.
 //! - **Nothing is appended before the greeting** ([`link`]) has looked at Redis's settings and run id on that
 //!   connection. Every script checks the incarnation: where Redis was emptied or replaced, the queue begins anew

@@ -14,36 +14,36 @@ pub(crate) const FENCED: &str = "DEVLOGSFENCED";
 /// What a commit beyond the last message is answered.
 pub(crate) const BEYOND: &str = "DEVLOGSBEYOND";
 
-/// Positions of messages that were appended by different runs of the Redis process differ above these bits.
-pub(crate) const RUN_BITS: u32 = 24;
+/// Positions that different runs of the Redis process gave differ above these bits; what stands there is about the
+/// second of the run's first greeting.
+pub(crate) const RUN_BITS: u32 = 22;
 
 /// KEYS meta. ARGV: the server's run id, a new incarnation, partitions, format version.
 /// Answers incarnation, partitions, format version.
 ///
-/// The first to come after a restart of Redis raises the floor of all positions, so that a position whose message was
-/// lost with the end of Redis's file is never given again.
+/// The first to come after a restart of Redis raises the floor of all positions above all that were ever given, also
+/// those that were lost with the end of Redis's file or are not in a copy. What was lost may include the last raise
+/// itself, so the clock tells how high, in seconds since 2025: no partition gets 2^22 messages in a second.
 pub(crate) static GREET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"#!lua flags=allow-oom
 local meta = KEYS[1]
 if redis.call('HSETNX', meta, 'incarnation', ARGV[2]) == 1 then
-  redis.call('HSET', meta, 'version', ARGV[4], 'run', ARGV[1], 'floor', '0', 'partitions', '0')
+  redis.call('HSET', meta, 'version', ARGV[4], 'run', ARGV[1], 'floor', '0')
 end
-local known = tonumber(redis.call('HGET', meta, 'partitions'))
+local known = tonumber(redis.call('HGET', meta, 'partitions') or '0')
 local partitions = math.max(known, tonumber(ARGV[3]))
 if partitions > known then
   redis.call('HSET', meta, 'partitions', partitions)
 end
 if redis.call('HGET', meta, 'run') ~= ARGV[1] then
-  local run_size = 2 ^ 24
-  local highest = 0
+  local run_size = 2 ^ 22
+  local highest = tonumber(redis.call('HGET', meta, 'floor'))
   for partition = 0, partitions - 1 do
     highest = math.max(highest, tonumber(redis.call('HGET', meta, 'next:' .. partition) or '0'))
   end
-  local floor = tonumber(redis.call('HGET', meta, 'floor'))
-  if highest > floor then
-    floor = (math.floor(highest / run_size) + 1) * run_size
-  end
+  local seconds = tonumber(redis.call('TIME')[1]) - 1735689600
+  local floor = math.max(math.floor(highest / run_size) + 1, seconds) * run_size
   redis.call('HSET', meta, 'run', ARGV[1], 'floor', string.format('%.0f', floor))
 end
 return redis.call('HMGET', meta, 'incarnation', 'partitions', 'version')",
