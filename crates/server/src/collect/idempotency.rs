@@ -25,6 +25,7 @@ const HEADER: &str = "idempotency-key";
 const KEY_BYTES_MAX: usize = 255;
 /// As long as the store remembers.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Asks whoever stores records whether a key was seen.
 #[async_trait]
@@ -75,6 +76,8 @@ pub(super) struct Keys {
     known: Mutex<Known>,
     lookup: Option<Arc<dyn KeyLookup>>,
     tail: Option<Tail>,
+    /// When it was last said that the store does not answer.
+    warned: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +104,7 @@ impl Claim {
 impl Keys {
     /// Remembers at most `keys_max` keys.
     pub(super) fn new(keys_max: usize, lookup: Option<Arc<dyn KeyLookup>>) -> Self {
-        Self { keys_max, known: Mutex::default(), lookup, tail: None }
+        Self { keys_max, known: Mutex::default(), lookup, tail: None, warned: Mutex::default() }
     }
 
     /// Waits for the keys of what stands in the queue now.
@@ -135,10 +138,19 @@ impl Keys {
         }
         let body = lookup.body_of(project, key).await.unwrap_or_else(|error| {
             // The processor drops repetitions all the same, so that lines go on coming in while the store is away.
-            tracing::warn!(error, "the store can't say whether an idempotency key is known");
+            self.warn(&error);
             None
         });
         Ok(body)
+    }
+
+    /// Once in a while: each request asks.
+    fn warn(&self, error: &str) {
+        let mut warned = self.warned.lock();
+        if warned.is_none_or(|at| at.elapsed() > WARN_INTERVAL) {
+            *warned = Some(Instant::now());
+            tracing::warn!(error, "the store can't say which idempotency keys are known");
+        }
     }
 
     fn slot(&self, key: u128) -> Slot {
