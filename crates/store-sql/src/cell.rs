@@ -70,3 +70,35 @@ impl CellError {
 fn start(text: &str) -> String {
     text.chars().take(100).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_with_their_type_and_every_bit() {
+        let nested = Value::Map(vec![("z".into(), Value::Double(1.0)), ("a".into(), Value::Null)]);
+        for (value, text, tag) in [
+            (Value::String("1".into()), "1", STRING),
+            (Value::Int(i64::MIN), "-9223372036854775808", INT),
+            (Value::Double(1.0), "1.0", DOUBLE),
+            (Value::Double(5e-324), "5e-324", DOUBLE),
+            (Value::Double(f64::MAX), "1.7976931348623157e+308", DOUBLE),
+            (Value::Bool(true), "true", BOOL),
+            (Value::Array(vec![Value::Int(1), nested]), r#"[1,{"z":1.0,"a":null}]"#, ARRAY),
+        ] {
+            assert_eq!(encode(&value), (text.into(), tag));
+            assert_eq!(decode(text, tag.into()), Ok(value));
+        }
+        let negative = decode("-0.0", DOUBLE.into());
+        assert!(matches!(negative, Ok(Value::Double(zero)) if zero.is_sign_negative()));
+        assert_eq!(decode("", 0), Ok(Value::Null));
+    }
+
+    #[test]
+    fn what_no_encoder_wrote_is_an_error() {
+        for (text, tag) in [("x", 2), ("", 3), ("inf", 3), ("1", 4), ("[", 5), ("[1e999]", 5), ("", 6), ("", -1)] {
+            assert!(decode(text, tag).is_err(), "{text} {tag}");
+        }
+    }
+}

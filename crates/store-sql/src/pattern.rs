@@ -215,3 +215,51 @@ fn separator() -> Hir {
     class.negate();
     Hir::class(Class::Unicode(class))
 }
+
+#[cfg(test)]
+mod tests {
+    use model::query::Pattern;
+
+    use super::*;
+
+    fn printed(source: &str) -> (String, String) {
+        let hir = Pattern::new(source).expect(source).hir();
+        (print(&hir, Syntax::Re2), print(&hir, Syntax::Postgres))
+    }
+
+    #[test]
+    fn assertions_and_characters_are_written_for_each_syntax() {
+        for (source, re2, postgres) in [
+            ("^a$", "\\Aa\\z", "\\Aa\\Z"),
+            ("a.c", "a[\\x{0}-\\x{9}\\x{B}-\\x{10FFFF}]c", "a[\\U00000001-\\U00000009\\U0000000b-\\U0010ffff]c"),
+            ("é+", "(?:é)+", "(?:é)+"),
+            ("a{2,3}?", "(?:a){2,3}", "(?:a){2,3}"),
+            ("x=", "x\\x{3D}", "x\\U0000003d"),
+            ("(?m)^a", "(?m:^)a", "(?:\\A|(?<=\\n))a"),
+        ] {
+            assert_eq!(printed(source), (re2.to_owned(), postgres.to_owned()), "{source}");
+        }
+        assert!(printed("\\ba").1.starts_with("(?:(?<![0-9A-Za-z_])"));
+    }
+
+    #[test]
+    fn nested_counts_that_re2_refuses_are_written_out() {
+        let (re2, postgres) = printed("(?:a{255}){4}");
+        assert_eq!(re2, format!("(?:{}){{4}}", "(?:a)".repeat(255)));
+        assert_eq!(postgres, "(?:(?:a){255}){4}");
+    }
+
+    #[test]
+    fn a_phrase_that_no_message_can_have_has_no_pattern() {
+        let exact = |word: &str| WordPattern::Exact(word.to_owned());
+        let glob = |pieces: &[&str]| {
+            WordPattern::Glob(Glob { pieces: pieces.iter().map(|piece| (*piece).to_owned()).collect() })
+        };
+        for words in [vec![exact("")], vec![exact("a b")], vec![exact("a"), glob(&["-", ""])], vec![glob(&[""])]] {
+            assert!(phrase(&words).is_none(), "{words:?}");
+        }
+        for words in [vec![exact("a_1")], vec![glob(&["", ""])], vec![exact("é"), glob(&["a", "b"])]] {
+            assert!(phrase(&words).is_some(), "{words:?}");
+        }
+    }
+}

@@ -33,6 +33,10 @@ impl Planner<Postgres> {
 }
 
 impl<D: Dialect> Planner<D> {
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+
     /// One page of matching records, in the order of the answer; at most `search.limit` rows of
     /// [`Dialect::RECORD_COLUMNS`].
     pub fn search(&self, search: &Search) -> Statement {
@@ -253,3 +257,7 @@ fn parts<D: Dialect>(metric: &Metric, place: impl Fn(&Field) -> usize) -> Parts 
 fn each(parts: &[Parts], part: impl Fn(&Parts) -> Option<String>, absent: impl Fn() -> String) -> Vec<String> {
     parts.iter().map(|parts| part(parts).unwrap_or_else(&absent)).collect()
 }
+
+#[cfg(test)]
+#[path = "planner_tests.rs"]
+mod tests;

@@ -29,5 +29,5 @@ mod tests {
         assert_eq!(word_hash(b"timeout"), WORD_TIMEOUT);
     }
 
-    const WORD_TIMEOUT: i64 = 0;
+    const WORD_TIMEOUT: i64 = 1_158_555_873_321_760_021;
 }

@@ -256,7 +256,15 @@ impl<D: Guarded> VisitorMut for Checker<'_, D> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Refused> {
-        flow(self.factor(factor))
+        let checked = self.factor(factor);
+        if let TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::NestedJoin { alias: Some(alias), .. } = factor
+        {
+            // With AS no database takes the name for a keyword.
+            alias.explicit = true;
+        }
+        flow(checked)
     }
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Refused> {

@@ -118,3 +118,42 @@ impl Serialize for Text<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_and_arrays_keep_their_text_beside_plain_json() {
+        let nested = Value::Map(vec![("k".into(), Value::String("hidden".into()))]);
+        let items = vec![Value::String("a".into()), Value::Array(vec![Value::Double(-0.0)]), Value::Null, nested];
+        let fields: Fields<'_> = vec![
+            ("status".into(), Value::Int(500)),
+            ("duration_ms".into(), Value::Double(1e21)),
+            ("tags".into(), Value::Array(items)),
+            ("ok".into(), Value::Bool(true)),
+        ];
+        let (plain, texts) = fields_to_json(&fields);
+        assert_eq!(plain, r#"{"status":500,"duration_ms":1e+21,"tags":["a",[-0.0],null,{"k":"hidden"}],"ok":true}"#);
+        let json = r#"[\"a\",[-0.0],null,{\"k\":\"hidden\"}]"#;
+        let key = json.replace("-0.0", "0.0");
+        let items = r#"[[1,"a"],[3,"-0.0"]]"#;
+        let expected = format!(r#"{{"duration_ms":"1e+21","tags":{{"json":"{json}","items":{items},"key":"{key}"}}}}"#);
+        assert_eq!(texts.as_deref(), Some(&*expected));
+        // As the database prints it: its own order, numbers written out.
+        let stored = r#"{"ok": true, "tags": ["a", [-0.0], null, {"k": "hidden"}], "status": 500, "duration_ms": 1000000000000000000000}"#;
+        let mut read = fields_from_json(stored, texts.as_deref()).expect("what was written");
+        read.sort_by_key(|(name, _)| fields.iter().position(|(known, _)| known == name));
+        assert_eq!(read, fields);
+    }
+
+    #[test]
+    fn fields_without_doubles_and_arrays_need_no_second_column() {
+        let fields: Fields<'_> = vec![("a".into(), Value::Int(1)), ("b".into(), Value::String("1.0".into()))];
+        assert_eq!(fields_to_json(&fields), (r#"{"a":1,"b":"1.0"}"#.to_owned(), None));
+        assert_eq!(fields_to_json(&Vec::new()), ("{}".to_owned(), None));
+        assert_eq!(fields_from_json("{}", None), Ok(Vec::new()));
+        assert!(fields_from_json("[]", None).is_err());
+        assert!(fields_from_json(r#"{"a": 1}"#, Some(r#"{"a": 5}"#)).is_err());
+    }
+}
