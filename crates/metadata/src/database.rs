@@ -138,7 +138,7 @@ async fn open_sqlite(path: &Path) -> Result<SqliteFile, MetadataError> {
     let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
     let mut connection = writer.acquire().await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    SQLITE.run_direct(None, &mut *transaction, false).await.map_err(not_migrated)?;
+    SQLITE.run_direct(None, &mut *transaction, false).await.map_err(|error| not_migrated(&error))?;
     transaction.commit().await?;
     drop(connection);
     let readers = SqlitePoolOptions::new()
@@ -160,7 +160,7 @@ async fn open_postgres(url: &str) -> Result<PgPool, MetadataError> {
     limit(&mut connection).await?;
     let mut transaction = connection.begin().await?;
     lock(&mut transaction).await?;
-    POSTGRES.run_direct(None, &mut *transaction, false).await.map_err(not_migrated)?;
+    POSTGRES.run_direct(None, &mut *transaction, false).await.map_err(|error| not_migrated(&error))?;
     transaction.commit().await?;
     connection.close().await?;
     Ok(PgPoolOptions::new()
@@ -185,7 +185,7 @@ async fn lock(transaction: &mut Transaction<'_, Postgres>) -> Result<(), sqlx::E
     Ok(())
 }
 
-fn not_migrated(error: sqlx::migrate::MigrateError) -> MetadataError {
+fn not_migrated(error: &sqlx::migrate::MigrateError) -> MetadataError {
     MetadataError::Open(format!("the metadata database can't be brought to this version: {error}"))
 }
 

@@ -231,9 +231,9 @@ where
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         let number = |column: &'static str| row.try_get::<i64, _>(column);
         Ok(Self {
-            id: parsed(row.try_get("id")?, "id")?,
+            id: parsed(&row.try_get::<String, _>("id")?, "id")?,
             project: row.try_get("project")?,
-            incarnation: parsed(row.try_get("incarnation")?, "incarnation")?,
+            incarnation: parsed(&row.try_get::<String, _>("incarnation")?, "incarnation")?,
             partition: Partition(narrow(number("partition")?, "partition")?),
             position: Position(number("position")? as u64),
             index: narrow(number("index")?, "index")?,
@@ -257,7 +257,7 @@ where
     }
 }
 
-fn parsed<T: FromStr>(text: String, column: &'static str) -> Result<T, sqlx::Error>
+fn parsed<T: FromStr>(text: &str, column: &'static str) -> Result<T, sqlx::Error>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
 {

@@ -14,7 +14,7 @@ use crate::database::{Write, clean, on};
 use crate::{Metadata, MetadataError, now, secret};
 
 /// How long another process's revocation may go unseen.
-const STALE_MAX: Duration = Duration::from_secs(2);
+const STALE_MAX: Duration = Duration::from_millis(1_500);
 /// `last_used_at` is written at most this often for a key, in nanoseconds.
 const LAST_USED_GRAIN: i64 = 60_000_000_000;
 const CACHED_MAX: usize = 10_000;

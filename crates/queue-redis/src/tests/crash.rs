@@ -88,7 +88,7 @@ async fn kills_under_load_lose_and_double_nothing() {
         }
     }
     assert!(acknowledged > 500 && refused > 0, "{acknowledged} acknowledged, {refused} refused");
-    println!("{acknowledged} acknowledged, {refused} refused, 3 kills, none lost, none doubled");
+    eprintln!("{acknowledged} acknowledged, {refused} refused, 3 kills, none lost, none doubled");
     assert!(queue.check().await.unwrap().is_empty());
 }
 

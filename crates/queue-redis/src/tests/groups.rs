@@ -46,11 +46,11 @@ async fn members_share_fairly_as_they_come_leave_and_die() {
     let (second, two) = member(&redis).await;
     let since = Instant::now();
     eventually("two members settle", async || is_settled(&[&one, &two])).await;
-    println!("two members settled after {:?}", since.elapsed());
+    eprintln!("two members settled after {:?}", since.elapsed());
     let (third, three) = member(&redis).await;
     let since = Instant::now();
     eventually("three members settle", async || is_settled(&[&one, &two, &three])).await;
-    println!("three members settled after {:?}", since.elapsed());
+    eprintln!("three members settled after {:?}", since.elapsed());
     let mine = two.borrow().clone();
     tokio::time::sleep(LEASE).await;
     assert_eq!(*two.borrow(), mine, "who is settled keeps what it has");
@@ -65,7 +65,7 @@ async fn members_share_fairly_as_they_come_leave_and_die() {
     let since = Instant::now();
     drop(third);
     eventually("a death is settled", async || one.borrow().len() == PARTITIONS as usize).await;
-    println!("a death was settled after {:?}", since.elapsed());
+    eprintln!("a death was settled after {:?}", since.elapsed());
     assert!(since.elapsed() > LEASE / 2, "a dead member's lease must end first");
     assert!(since.elapsed() < LEASE * 2, "after {:?}", since.elapsed());
 }
