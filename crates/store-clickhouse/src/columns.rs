@@ -87,6 +87,7 @@ pub fn block(range: &WriteBatch, places: &[Place], day: u32) -> Block {
     maps(&mut block, names, rows().map(|(batch, row)| (&batch.resources, row)));
     fill(block.column("QueueIncarnation", "UInt128"), rows(), |out, _, _| out.u128(range.incarnation.0));
     fill(block.column("QueuePartition", "UInt32"), rows(), |out, _, _| out.u32(range.partition.0));
+    fill(block.column("RangeFrom", "UInt64"), rows(), |out, _, _| out.u64(range.from.0));
     fill(block.column("RangeNext", "UInt64"), rows(), |out, _, _| out.u64(range.next.0));
     fill(block.column("Overflow", "UInt8"), rows(), |out, _, _| out.u8(u8::from(day == OVERFLOW)));
     block

@@ -80,7 +80,8 @@ pub struct Owned {
 /// Records of writes that were begun and not done.
 #[derive(Debug, Default)]
 pub struct Leftovers {
-    /// True once a range held the record again.
+    /// False for a record that is to be removed if no range holds it again. True once one did, and for those of a
+    /// write that began before the position: a shorter range may have counted them since.
     pub ids: HashMap<(Arc<str>, RecordId), bool>,
     /// Once the position is here, what was not seen again will not come.
     pub until: u64,
@@ -256,6 +257,7 @@ struct Leftover {
     project: String,
     origin: u128,
     index: u32,
+    from: u64,
     next: u64,
     day: String,
 }
@@ -276,7 +278,7 @@ async fn leftovers(home: &Connection, lane: LaneId, now: &LaneState) -> Result<L
     let days: Vec<_> = days.iter().map(|day| format!("'{day}'")).collect();
     let rows: Vec<Leftover> = home
         .all(&format!(
-            "SELECT CAST(Project, 'String') AS project, Origin AS origin, RecordIndex AS index, RangeNext AS next, \
+            "SELECT CAST(Project, 'String') AS project, Origin AS origin, RecordIndex AS index, RangeFrom AS from, RangeNext AS next, \
              CAST(_partition_id, 'String') AS day FROM {LOGS} \
              WHERE _partition_id IN ({}) AND {} AND RangeNext > {}",
             days.join(", "),
@@ -290,7 +292,7 @@ async fn leftovers(home: &Connection, lane: LaneId, now: &LaneState) -> Result<L
         found.until = found.until.max(row.next);
         found.days.extend(row.day.parse::<u32>());
         let project = projects.entry(row.project).or_insert_with_key(|project| Arc::from(&**project)).clone();
-        found.ids.insert((project, RecordId { origin: row.origin, index: row.index }), false);
+        found.ids.insert((project, RecordId { origin: row.origin, index: row.index }), row.from != now.position);
     }
     Ok(found)
 }

@@ -66,6 +66,7 @@ const COLUMNS: &str = "
     LogAttributeTypes Map(LowCardinality(String), UInt8) CODEC(ZSTD(1)),
     QueueIncarnation UInt128 CODEC(ZSTD(1)),
     QueuePartition UInt32 CODEC(ZSTD(1)),
+    RangeFrom UInt64 CODEC(Delta(8), ZSTD(1)),
     RangeNext UInt64 CODEC(Delta(8), ZSTD(1)),
     Overflow UInt8 CODEC(ZSTD(1))";
 

@@ -10,14 +10,14 @@ use store_sql::Statement;
 
 use crate::ClickHouseStore;
 use crate::read::{GRACE, Running};
-use crate::schema::{LOGS, local_name};
+use crate::schema::{CLAIMS, DAYS, KEYS, LOGS, POSITIONS, local_name};
 
 impl ClickHouseStore {
     /// Runs one statement that the guard let through.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for what the server refuses, [`StoreError::Limit`] past a limit.
-    pub async fn run_checked_sql(
+    pub(crate) async fn run_checked_sql(
         &self,
         project: &str,
         statement: &Statement,
@@ -52,10 +52,15 @@ impl ClickHouseStore {
     fn filters(&self, project: &str) -> String {
         let literal = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
         let condition = literal(&format!("Project = {}", literal(project)));
-        let entry = |table: &str| format!("{}: {condition}", literal(&format!("{}.{table}", self.config.database)));
+        let entry = |table: &str, condition: &str| {
+            format!("{}: {condition}", literal(&format!("{}.{table}", self.config.database)))
+        };
         let mut tables = vec![LOGS, local_name(&self.config)];
         tables.dedup();
-        format!("{{{}}}", tables.into_iter().map(entry).collect::<Vec<_>>().join(", "))
+        let mut filters: Vec<_> = tables.into_iter().map(|table| entry(table, &condition)).collect();
+        // Nobody's business, and without a project.
+        filters.extend([CLAIMS, DAYS, POSITIONS, KEYS].map(|table| entry(table, "'0'")));
+        format!("{{{}}}", filters.join(", "))
     }
 }
 

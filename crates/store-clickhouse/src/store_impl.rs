@@ -11,6 +11,8 @@ use store::{
     Aggregate, AggregateRow, Bucket, FieldInfo, Histogram, LedgerRow, Page, Progress, QueryLimits, Scan, Search,
     SqlAnswer, Stats, Store, StoreError, StoreStatus, ValueCount, WriteBatch, WriteError,
 };
+use store_sql::dialect::ClickHouse;
+use store_sql::guard::guard;
 
 use crate::ClickHouseStore;
 use crate::lane::LaneId;
@@ -64,9 +66,9 @@ impl Store for ClickHouseStore {
         self.list_values(&scan, &field, limit).await
     }
 
-    async fn sql(&self, _project: Arc<str>, _sql: &str, _limits: QueryLimits) -> Result<SqlAnswer, StoreError> {
-        // Unchecked statements never reach the server.
-        Err(StoreError::Invalid("SQL is not offered on ClickHouse; use search, aggregate or export".to_owned()))
+    async fn sql(&self, project: Arc<str>, sql: &str, limits: QueryLimits) -> Result<SqlAnswer, StoreError> {
+        let statement = guard::<ClickHouse>(sql, &project, limits.rows)?;
+        self.run_checked_sql(&project, &statement, limits).await
     }
 
     async fn count_by_origin(&self, project: &str, origins: &HashSet<u128>) -> Result<HashMap<u128, u64>, StoreError> {

@@ -26,12 +26,15 @@ async fn the_server_is_a_second_fence() {
         assert_eq!(answer.columns, [("n".to_owned(), "UInt64".to_owned())]);
         assert_eq!(answer.rows, [[serde_json::json!(7)]], "{count}: the other project stays hidden");
     }
+    for hidden in ["devlogs_positions", "devlogs_claims", "devlogs_keys"] {
+        let answer = run(&format!("SELECT * FROM {hidden}")).await.expect("an answer");
+        assert!(answer.rows.is_empty(), "{hidden}: {answer:?}");
+    }
     for refused in [
         "SELECT * FROM url('http://127.0.0.1:1/', 'CSV', 'x String')",
         "SELECT * FROM file('/etc/passwd', 'CSV', 'x String')",
         "SELECT * FROM remote('127.0.0.1', system.one)",
         "SELECT * FROM system.processes",
-        "SELECT * FROM devlogs_positions",
         "SELECT count() FROM logs SETTINGS additional_table_filters = {}",
         "SELECT count() FROM logs SETTINGS max_execution_time = 0",
         "SELECT 1 INTO OUTFILE '/tmp/x'",
@@ -44,6 +47,15 @@ async fn the_server_is_a_second_fence() {
         let said = format!("{refused}: {answer:?}");
         assert!(matches!(answer, Err(StoreError::Invalid(_) | StoreError::Unavailable(_))), "{said}");
         assert!(!said.contains(READER.1), "{said}");
+    }
+    let asked =
+        store.sql("p".into(), "SELECT count(*) AS n FROM logs WHERE service = 'shop-web'", QueryLimits::default());
+    assert_eq!(asked.await.expect("an answer").rows, [[serde_json::json!(7)]]);
+    for refused in
+        ["SELECT * FROM otel_logs", "SELECT * FROM url('http://127.0.0.1/')", "DROP TABLE logs", "SELECT sleep(3)"]
+    {
+        let answer = store.sql("p".into(), refused, QueryLimits::default()).await;
+        assert!(matches!(answer, Err(StoreError::Invalid(_))), "{refused}: {answer:?}");
     }
     let few = QueryLimits { rows: 3, ..QueryLimits::default() };
     let statement = Statement { sql: "SELECT message FROM logs".to_owned(), params: Vec::new() };
