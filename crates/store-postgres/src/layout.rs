@@ -99,7 +99,7 @@ impl Layout {
 }
 
 const COMPRESSION: &str = "ALTER TABLE devlogs_records SET (timescaledb.compress, \
-     timescaledb.compress_segmentby = 'project', timescaledb.compress_orderby = 'ts DESC, id DESC')";
+     timescaledb.compress_segmentby = 'project', timescaledb.compress_orderby = 'ts DESC, ts_nanos DESC')";
 
 /// A partition is filled with indexes first and then attached, which lets queries and writes of others go on.
 fn partition_sql(day: i64) -> String {
