@@ -17,18 +17,18 @@ pub const ORIGINS_MAX: usize = 1_000;
 
 /// Plans the queries of one store. Every value that comes from outside is a bound parameter; every statement but `get`
 /// and `count_by_origin` is bounded by project and time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Planner<D>(PhantomData<D>);
 
 impl Planner<ClickHouse> {
     pub const fn clickhouse() -> Self {
-        Self(PhantomData)
+        Self::new()
     }
 }
 
 impl Planner<Postgres> {
     pub const fn postgres() -> Self {
-        Self(PhantomData)
+        Self::new()
     }
 }
 

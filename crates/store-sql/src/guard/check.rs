@@ -60,14 +60,14 @@ impl<D: Guarded> Checker<'_, D> {
         }
         alias(Some(&cte.alias))?;
         self.walk(&mut cte.query)?;
-        let name = self.name(&cte.alias.name)?;
+        let name = Self::name(&cte.alias.name)?;
         if !self.relations.insert(name.clone()) {
             return refuse(format!("the name {name} is taken"));
         }
         Ok(())
     }
 
-    fn name(&self, ident: &Ident) -> Result<String, Refused> {
+    fn name(ident: &Ident) -> Result<String, Refused> {
         match ident.quote_style {
             None => Ok(D::folded(&ident.value)),
             Some('"' | '`') => Ok(ident.value.clone()),
@@ -76,14 +76,14 @@ impl<D: Guarded> Checker<'_, D> {
     }
 
     /// A relation's or a function's name: a single plain one.
-    fn single(&self, name: &ObjectName) -> Result<String, Refused> {
+    fn single(name: &ObjectName) -> Result<String, Refused> {
         match &name.0[..] {
-            [ObjectNamePart::Identifier(ident)] => self.name(ident),
+            [ObjectNamePart::Identifier(ident)] => Self::name(ident),
             _ => refuse(format!("{name} is not allowed: names have one part here")),
         }
     }
 
-    fn query(&self, query: &Query) -> Result<(), Refused> {
+    fn query(query: &Query) -> Result<(), Refused> {
         let Query {
             with,
             body,
@@ -131,7 +131,7 @@ impl<D: Guarded> Checker<'_, D> {
                 index_hints,
             } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
                 alias(named.as_ref())?;
-                if self.relations.contains(&self.single(name)?) {
+                if self.relations.contains(&Self::single(name)?) {
                     return Ok(());
                 }
                 refuse(format!("there is no {name} here; the only table is logs"))
@@ -145,11 +145,11 @@ impl<D: Guarded> Checker<'_, D> {
         }
     }
 
-    fn expression(&self, expression: &Expr) -> Result<(), Refused> {
+    fn expression(expression: &Expr) -> Result<(), Refused> {
         use Expr as E;
         match expression {
-            E::Identifier(ident) => self.name(ident).map(drop),
-            E::CompoundIdentifier(idents) => idents.iter().try_for_each(|ident| self.name(ident).map(drop)),
+            E::Identifier(ident) => Self::name(ident).map(drop),
+            E::CompoundIdentifier(idents) => idents.iter().try_for_each(|ident| Self::name(ident).map(drop)),
             E::IsFalse(_)
             | E::IsNotFalse(_)
             | E::IsTrue(_)
@@ -197,15 +197,15 @@ impl<D: Guarded> Checker<'_, D> {
                 plain_type(data_type)
             }
             E::TypedString(typed) => plain_type(&typed.data_type),
-            E::Function(function) => self.function(function),
+            E::Function(function) => Self::function(function),
             other => refuse(format!("{other} is not allowed")),
         }
     }
 
-    fn function(&self, function: &Function) -> Result<(), Refused> {
+    fn function(function: &Function) -> Result<(), Refused> {
         let Function { name, uses_odbc_syntax, parameters, args, filter: _, null_treatment: _, over: _, within_group } =
             function;
-        let called = self.single(name)?.to_ascii_lowercase();
+        let called = Self::single(name)?.to_ascii_lowercase();
         if *uses_odbc_syntax || !D::FUNCTIONS.iter().any(|names| names.contains(&&*called)) {
             return refuse(format!("the function {name} is not allowed"));
         }
@@ -248,7 +248,7 @@ impl<D: Guarded> VisitorMut for Checker<'_, D> {
     type Break = Refused;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refused> {
-        flow(self.query(query))
+        flow(Self::query(query))
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Refused> {
@@ -268,7 +268,7 @@ impl<D: Guarded> VisitorMut for Checker<'_, D> {
     }
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Refused> {
-        flow(self.expression(expression))
+        flow(Self::expression(expression))
     }
 
     fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<Refused> {
