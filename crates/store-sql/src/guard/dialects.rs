@@ -21,12 +21,16 @@ pub trait Guarded: Dialect {
     /// The name that an unquoted one means.
     fn folded(name: &str) -> String;
 
+    /// Whether a LIMIT behind a UNION bounds the whole, not its last part.
+    const LIMIT_BOUNDS_UNIONS: bool;
+
     /// Whether a name alone within `IN (…)` may be a table's.
     const IN_NAMES_TABLES: bool;
 }
 
 impl Guarded for ClickHouse {
     const FUNCTIONS: &'static [&'static [&'static str]] = &[functions::COMMON, functions::CLICKHOUSE];
+    const LIMIT_BOUNDS_UNIONS: bool = false;
     const IN_NAMES_TABLES: bool = true;
 
     fn parser() -> Box<dyn Syntax> {
@@ -58,6 +62,7 @@ impl Guarded for ClickHouse {
 
 impl Guarded for Postgres {
     const FUNCTIONS: &'static [&'static [&'static str]] = &[functions::COMMON, functions::POSTGRES];
+    const LIMIT_BOUNDS_UNIONS: bool = true;
     const IN_NAMES_TABLES: bool = false;
 
     fn parser() -> Box<dyn Syntax> {

@@ -74,7 +74,12 @@ pub fn guard<D: Guarded>(text: &str, project: &str, rows_max: usize) -> Result<S
     let view = D::view(&binder.text(project));
     let ctes = query.with.take().map_or_else(Vec::new, |with| with.cte_tables);
     let ctes: String = ctes.iter().map(|cte| format!(", {cte}")).collect();
-    Ok(binder.finish(&format!("WITH logs AS {view}{ctes} {query}")))
+    let bounded = if D::LIMIT_BOUNDS_UNIONS || matches!(*query.body, SetExpr::Select(_)) {
+        query.to_string()
+    } else {
+        format!("SELECT * FROM ({query}) AS answer LIMIT {}", rows_max.saturating_add(1))
+    };
+    Ok(binder.finish(&format!("WITH logs AS {view}{ctes} {bounded}")))
 }
 
 /// What stands for the string of an index while the statement is parsed and printed: strings themselves may hold what

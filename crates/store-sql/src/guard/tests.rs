@@ -42,16 +42,17 @@ fn plain_statements_pass_and_get_a_limit() {
             "WITH a AS (SELECT * FROM logs), b AS (SELECT * FROM a) SELECT x.id FROM b AS x JOIN a ON a.id = x.id",
             ", a AS (SELECT * FROM logs), b AS (SELECT * FROM a) SELECT x.id FROM b AS x JOIN a ON a.id = x.id LIMIT 1001",
         ),
-        (
-            "SELECT id FROM (SELECT id FROM logs) AS s UNION ALL SELECT id FROM logs",
-            " SELECT id FROM (SELECT id FROM logs) AS s UNION ALL SELECT id FROM logs LIMIT 1001",
-        ),
         // What a database may read as a keyword is written as the name that it was read as.
         ("SELECT 1 FROM logs FINAL", " SELECT 1 FROM logs AS FINAL LIMIT 1001"),
         ("SELECT \"http status\" FROM logs", " SELECT \"http status\" FROM logs LIMIT 1001"),
     ] {
         assert_eq!(both(sql), printed);
     }
+    let union = "SELECT id FROM (SELECT id FROM logs) AS s UNION ALL SELECT id FROM logs";
+    assert_eq!(passed::<Postgres>(union), format!(" {union} LIMIT 1001"));
+    // ClickHouse takes a LIMIT for that of the last part.
+    let whole = format!(" SELECT * FROM ({union} LIMIT 1001) AS answer LIMIT 1001");
+    assert_eq!(passed::<ClickHouse>(union), whole);
     passed::<Postgres>("SELECT attributes ->> 'a.b', (attributes -> 'n')::numeric FROM logs WHERE attributes ? 'a.b'");
     passed::<Postgres>("SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY severity_number) FROM logs");
     passed::<Postgres>("SELECT date_bin(INTERVAL '5 minutes', timestamp, TIMESTAMP '2026-01-01') FROM logs");
