@@ -4,6 +4,9 @@ use std::path::Path;
 
 use regex::Regex;
 
+/// Words that are written with a capital everywhere.
+const NAMES: [&str; 3] = ["Kafka ", "Redis ", "TLS "];
+
 /// The messages that are not written so.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let call = Regex::new(
@@ -15,7 +18,8 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
         for found in call.captures_iter(&text) {
             let message = &found[1];
             let line = text[..found.get(0).map_or(0, |all| all.start())].lines().count() + 1;
-            let reason = if message.starts_with(|first: char| first.is_ascii_uppercase()) {
+            let is_name = NAMES.iter().any(|name| message.starts_with(name));
+            let reason = if !is_name && message.starts_with(|first: char| first.is_ascii_uppercase()) {
                 "begins with a capital"
             } else if message.ends_with('.') {
                 "ends with a period"

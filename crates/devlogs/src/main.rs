@@ -48,7 +48,8 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(args) => serve::run(args).await,
+        // It opens every backend: too large for the stack of a task.
+        Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Send(args) => client::send::run(args).await,
         Command::Run(args) => client::run::run(args).await,
         Command::Search(args) => client::search::run(args).await,

@@ -9,8 +9,9 @@
 use std::borrow::Cow;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -20,6 +21,7 @@ use crate::MetadataError;
 
 /// How long a statement waits for another process's lock, and a caller for a connection, before it fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const READERS_MAX: u32 = 4;
 const CONNECTIONS_MAX: u32 = 10;
@@ -135,7 +137,7 @@ async fn open_sqlite(path: &Path) -> Result<SqliteFile, MetadataError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT);
-    let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+    let writer = connect_sqlite(&options).await?;
     let mut connection = writer.acquire().await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     SQLITE.run_direct(None, &mut *transaction, false).await.map_err(|error| not_migrated(&error))?;
@@ -147,6 +149,24 @@ async fn open_sqlite(path: &Path) -> Result<SqliteFile, MetadataError> {
         .connect_with(options.create_if_missing(false))
         .await?;
     Ok(SqliteFile { readers, writer })
+}
+
+/// The first connection turns a new file to WAL, and SQLite does not wait for others that do so at the same moment.
+async fn connect_sqlite(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let since = Instant::now();
+    loop {
+        match SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await {
+            Err(sqlx::Error::Database(error)) if is_busy(&*error) && since.elapsed() < BUSY_TIMEOUT => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// `SQLITE_BUSY` and its extended codes.
+fn is_busy(error: &dyn DatabaseError) -> bool {
+    error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 async fn open_postgres(url: &str) -> Result<PgPool, MetadataError> {

@@ -203,6 +203,20 @@ impl Metadata {
         })?;
         Ok(deleted > 0)
     }
+
+    /// Deletes the letters of a partition's messages at `from` and after.
+    pub async fn delete_dead_letters_from(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+        from: Position,
+    ) -> Result<u64, MetadataError> {
+        const DELETE: &str = "DELETE FROM dead_letters WHERE incarnation = $1 AND partition = $2 AND position >= $3";
+        Ok(on!(self.inner.database.writer(), pool => {
+            let delete = sqlx::query(DELETE).bind(incarnation.to_string()).bind(i64::from(partition.0));
+            delete.bind(from.0 as i64).execute(pool).await.map(|done| done.rows_affected())
+        })?)
+    }
 }
 
 async fn put(transaction: &mut Write, letter: &DeadLetter) -> Result<(), sqlx::Error> {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use metadata::{DeadLetter, Metadata, MetadataError};
+use model::position::{Incarnation, Partition, Position};
 
 /// Keeps dead letters until somebody sends them again or drops them.
 #[async_trait]
@@ -11,6 +12,15 @@ pub trait DeadLetters: Send + Sync + fmt::Debug {
     /// Keeps all of the letters or none, durably. One whose id is there already is replaced, so that a range that is
     /// processed again leaves each letter once.
     async fn put_many(&self, letters: &[DeadLetter]) -> Result<(), DeadLetterError>;
+
+    /// Forgets the letters of messages at `from` and after: their range was never finished, and may end otherwise when
+    /// it is processed again (a store does not name the record that it refuses each time).
+    async fn discard_from(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+        from: Position,
+    ) -> Result<(), DeadLetterError>;
 }
 
 /// The letters could not be kept now. Nothing is passed over: processing waits until they can be.
@@ -30,5 +40,15 @@ impl DeadLetters for Metadata {
             MetadataError::Full(reason) => DeadLetterError::Full(reason),
             error => DeadLetterError::Unavailable(error.to_string()),
         })
+    }
+
+    async fn discard_from(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+        from: Position,
+    ) -> Result<(), DeadLetterError> {
+        let discarded = self.delete_dead_letters_from(incarnation, partition, from).await;
+        discarded.map(drop).map_err(|error| DeadLetterError::Unavailable(error.to_string()))
     }
 }

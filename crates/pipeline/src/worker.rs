@@ -90,6 +90,7 @@ impl Worker {
     /// The way of a message, from the queue to the store.
     async fn follow(&mut self) -> Result<(), Stop> {
         self.next = self.resume().await?;
+        self.discard_unfinished().await?;
         info!(partition = %self.lane.partition, position = %self.next, "partition begun");
         loop {
             let deliveries = self.read().await?;
@@ -382,6 +383,16 @@ impl Worker {
             self.context.metrics.letters_full(false);
         }
         crash_point("pipeline.after_dead_letter");
+        Ok(())
+    }
+
+    /// Letters of a range that was buried and then not written, because the processor ended in between.
+    async fn discard_unfinished(&self) -> Result<(), Stop> {
+        let Lane { incarnation, partition, .. } = *self.lane;
+        let mut retry = self.retry(Operation::bury);
+        while let Err(error) = self.context.dead_letters.discard_from(incarnation, partition, self.next).await {
+            retry.pause(&error, &self.context.metrics, &self.stop).await?;
+        }
         Ok(())
     }
 

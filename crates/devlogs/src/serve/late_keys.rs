@@ -28,7 +28,7 @@ impl LateKeys {
             // The store's own metrics are its processors'.
             match backends::open_store(&settings, &mut Registry::default()).await {
                 Ok(store) => drop(found.set(StoreKeys(store))),
-                Err(error) => tracing::error!(error = format!("{error:#}"), "idempotency keys can't be looked up"),
+                Err(error) => tracing::error!(%error, "idempotency keys can't be looked up"),
             }
         });
         Self { keys, opening: opening.abort_handle() }

@@ -89,7 +89,7 @@ pub async fn warn_of_unknown_projects(settings: &Settings, metadata: &Metadata) 
         match metadata.project(project).await {
             Ok(Some(_)) => {}
             Ok(None) => {
-                tracing::warn!(project, rule = identity.pattern, "a rule of tls.identities names an unknown project")
+                tracing::warn!(project, rule = identity.pattern, "a rule of tls.identities names an unknown project");
             }
             Err(error) => tracing::warn!(%error, project, "a project of tls.identities can't be looked up"),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use metadata::DeadLetter;
-use model::position::{Incarnation, Partition};
+use model::position::{Incarnation, Partition, Position};
 use model::{Record, RecordId};
 use parking_lot::Mutex;
 use store::memory::MemoryStore;
@@ -182,6 +182,19 @@ impl DeadLetters for Letters {
             return Err(DeadLetterError::Unavailable("told to fail".to_owned()));
         }
         self.kept.lock().extend(letters.iter().map(|letter| (letter.id, letter.clone())));
+        Ok(())
+    }
+
+    async fn discard_from(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+        from: Position,
+    ) -> Result<(), DeadLetterError> {
+        let unfinished = |letter: &DeadLetter| {
+            letter.incarnation == incarnation && letter.partition == partition && letter.position >= from
+        };
+        self.kept.lock().retain(|_, letter| !unfinished(letter));
         Ok(())
     }
 }

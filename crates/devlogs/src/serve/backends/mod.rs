@@ -9,7 +9,7 @@ mod stores;
 use std::time::Duration;
 
 use anyhow::Context;
-use metadata::Metadata;
+use metadata::{Metadata, MetadataError};
 
 use crate::config::Settings;
 pub use queues::open_queue;
@@ -21,9 +21,11 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// # Errors
 /// The database can't be opened.
 pub async fn open_metadata(settings: &Settings) -> anyhow::Result<Metadata> {
-    let default = || settings.data_dir.join("metadata.sqlite").display().to_string();
-    let url = settings.metadata.url.as_ref().map_or_else(default, |url| url.reveal().to_owned());
-    Metadata::open(&url).await.context("the metadata (`metadata.url`)")
+    let Some(url) = &settings.metadata.url else {
+        let file = settings.data_dir.join("metadata.sqlite").display().to_string();
+        return Metadata::open(&file).await.with_context(|| in_data_dir(settings));
+    };
+    patiently("the metadata (`metadata.url`)", MetadataError::is_out_of_reach, || Metadata::open(url.reveal())).await
 }
 
 /// Tries until the server can be reached.
@@ -40,7 +42,7 @@ where
         match open().await {
             Ok(opened) => return Ok(opened),
             Err(error) if out_of_reach(&error) => {
-                tracing::warn!(%error, "waiting for {what}");
+                tracing::warn!(%error, server = what, "waiting for a server");
                 tokio::time::sleep(RETRY_DELAY).await;
             }
             Err(error) => return Err(anyhow::Error::new(error).context(what)),

@@ -786,6 +786,53 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/queue/skip": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives up messages of the queue that do not read, so that the processor goes on behind them; the ledger counts them as lost */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["SkipRequest"];
+                };
+            };
+            responses: {
+                "4XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": components["schemas"]["Problem"];
+                    };
+                };
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["DamageBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/replay": {
         parameters: {
             query?: never;
@@ -1379,6 +1426,18 @@ export interface components {
             before: components["schemas"]["Record"][];
             record: components["schemas"]["Record"];
         };
+        /** @description Messages of a partition that were stored and do not read. */
+        DamageBody: {
+            /** Format: int64 */
+            from: number;
+            /** @description What is wrong, and where. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Where reading can go on. Null when nobody can tell: then the queue must be restored.
+             */
+            to?: number | null;
+        };
         DeadLetterBody: {
             /**
              * Format: date-time
@@ -1502,6 +1561,13 @@ export interface components {
             expired: number;
             /** @description The queue's identity. */
             incarnation: string;
+            /**
+             * Format: int64
+             * @description Messages that the queue held but could not give any more: dropped unread, or passed over because they are
+             *     damaged. They were never received; their project is unknown, so their rows have an empty one and come with
+             *     `project=*` only.
+             */
+            lost: number;
             /** Format: int32 */
             partition: number;
             project: string;
@@ -1538,6 +1604,11 @@ export interface components {
         PartitionBody: {
             /** Format: int64 */
             bytes: number;
+            /**
+             * @description What the processor stands still before, until the operator restores the queue or gives the messages up with
+             *     `devlogs queue skip`.
+             */
+            damage?: components["schemas"]["DamageBody"];
             /**
              * Format: int64
              * @description Everything before survives a crash of the store.
@@ -1637,6 +1708,11 @@ export interface components {
         ReplayAnswer: {
             /**
              * Format: int64
+             * @description Messages of any time that the queue holds but can't read.
+             */
+            damaged: number;
+            /**
+             * Format: int64
              * @description Messages of the time that the queue still held, and their records.
              */
             messages: number;
@@ -1651,6 +1727,8 @@ export interface components {
         ReplayRequest: {
             /** @description A time of receipt as in queries: RFC 3339, epoch milliseconds, `now`, `-1h`. */
             from: string;
+            /** @description Also when the queue no longer holds all of that time. */
+            partial?: boolean;
             /** @description Not included; now unless given. */
             to?: string | null;
         };
@@ -1688,6 +1766,15 @@ export interface components {
         SignIn: {
             password: string;
             user: string;
+        };
+        SkipRequest: {
+            /** Format: int32 */
+            partition: number;
+            /**
+             * Format: int64
+             * @description The end of the damage, as the status tells it.
+             */
+            to: number;
         };
         SqlAnswerBody: {
             columns: components["schemas"]["SqlColumn"][];
