@@ -28,8 +28,7 @@ pub struct PostgresConfig {
     pub retention: Option<Duration>,
     /// The time range of a chunk of the hypertable (TimescaleDB). Plain PostgreSQL has a partition a day.
     pub chunk_interval: Duration,
-    /// Chunks older than that are compressed (TimescaleDB with its Community licence). None: never. Off by default: a
-    /// test still finds an answer that compression changes.
+    /// Chunks older than that are compressed (TimescaleDB with its Community licence). None: never.
     pub compress_after: Option<Duration>,
     /// Records further than that before the time of writing go to the overflow table.
     pub late_max: Duration,
@@ -55,7 +54,7 @@ impl Default for PostgresConfig {
             write_timeout: Duration::from_secs(60),
             retention: None,
             chunk_interval: DAY,
-            compress_after: None,
+            compress_after: Some(2 * DAY),
             late_max: 400 * DAY,
             early_max: DAY,
             sql_role: None,

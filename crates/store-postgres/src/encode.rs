@@ -1,11 +1,12 @@
 //! Rows for the database, straight from the columns of a batch: as binary COPY, or as arrays for INSERT where a proxy
 //! does not carry COPY.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{SinkExt, pin_mut};
-use model::Batch;
+use model::{Batch, Fields, Value};
 use store_sql::dialect::postgres::fields_to_json;
 use store_sql::words::word_hashes;
 use tokio_postgres::types::{ToSql, Type};
@@ -165,7 +166,7 @@ fn put_row(out: &mut BytesMut, batch: &Batch, row: usize) {
     put_option(out, batch.trace_ids[row].as_ref().map(|id| &id.0[..]));
     put_option(out, batch.span_ids[row].as_ref().map(|id| &id.0[..]));
     for fields in [&batch.attributes, &batch.resources] {
-        let (plain, texts) = fields_to_json(&fields.get(row));
+        let (plain, texts) = json_columns(&fields.get(row));
         put_jsonb(out, &plain);
         match texts {
             Some(texts) => put_jsonb(out, &texts),
@@ -173,6 +174,35 @@ fn put_row(out: &mut BytesMut, batch: &Batch, row: usize) {
         }
     }
     put_words(out, &word_hashes(batch.messages.get(row)));
+}
+
+/// Fields as the JSON of their `jsonb` column and of its column of texts. What is equal as `jsonb` is written alike:
+/// compression by TimescaleDB keeps one of the equal values of a column for all, so `500` could come back as `500.0`.
+/// That a number is a double stands in the texts.
+fn json_columns(fields: &Fields<'_>) -> (String, Option<String>) {
+    let (plain, texts) = fields_to_json(fields);
+    // A double, also one in an array, always has a text.
+    if texts.is_none() {
+        return (plain, texts);
+    }
+    (Value::Map(members_alike(fields)).to_json(), texts)
+}
+
+fn members_alike<'v>(fields: &'v Fields<'_>) -> Fields<'v> {
+    fields.iter().map(|(name, value)| (Cow::Borrowed(&**name), alike(value))).collect()
+}
+
+/// Whole doubles as the integers that they equal. Larger ones equal no integer that a record can have.
+fn alike<'v>(value: &'v Value<'_>) -> Value<'v> {
+    const INTEGERS_END: f64 = 9_223_372_036_854_775_808.0;
+    match value {
+        Value::Double(number) if number.fract() == 0.0 && (-INTEGERS_END..INTEGERS_END).contains(number) => {
+            Value::Int(*number as i64)
+        }
+        Value::Array(items) => Value::Array(items.iter().map(alike).collect()),
+        Value::Map(fields) => Value::Map(members_alike(fields)),
+        other => other.borrowed(),
+    }
 }
 
 /// Lengths are of parts of a record, which is far smaller than 2 GiB.
@@ -271,10 +301,10 @@ impl<'b> Arrays<'b> {
         self.messages.push(batch.messages.get(row));
         self.trace_ids.push(batch.trace_ids[row].as_ref().map(|id| &id.0[..]));
         self.span_ids.push(batch.span_ids[row].as_ref().map(|id| &id.0[..]));
-        let (plain, texts) = fields_to_json(&batch.attributes.get(row));
+        let (plain, texts) = json_columns(&batch.attributes.get(row));
         self.attributes.push(plain);
         self.attribute_texts.push(texts);
-        let (plain, texts) = fields_to_json(&batch.resources.get(row));
+        let (plain, texts) = json_columns(&batch.resources.get(row));
         self.resources.push(plain);
         self.resource_texts.push(texts);
         let words: Vec<String> = word_hashes(batch.messages.get(row)).iter().map(i64::to_string).collect();
@@ -301,5 +331,27 @@ impl<'b> Arrays<'b> {
             &self.resource_texts,
             &self.words,
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_numbers_are_written_alike() {
+        let written = |value: Value<'static>| json_columns(&vec![("n".into(), value)]);
+        let whole = [(500.0, "500"), (-0.0, "0"), (1e15, "1000000000000000"), (-9e18, "-9000000000000000000")];
+        for (double, integer) in whole {
+            let (plain, texts) = written(Value::Double(double));
+            assert_eq!(plain, format!(r#"{{"n":{integer}}}"#));
+            assert!(texts.is_some(), "its type is kept");
+            assert_eq!(written(Value::Int(integer.parse().expect("an integer"))), (plain, None));
+        }
+        assert_eq!(written(Value::Double(0.5)).0, r#"{"n":0.5}"#);
+        let inner = |number| Value::Array(vec![Value::Map(vec![("k".into(), number)])]);
+        let (double, integer) = (written(inner(Value::Double(1.0))), written(inner(Value::Int(1))));
+        assert_eq!(double.0, integer.0);
+        assert_ne!(double.1, integer.1);
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -21,6 +22,9 @@ const ADVICE: &str = "install PostgreSQL 15 or newer (Debian and Ubuntu: apt-get
 
 /// The system user that runs the server when the tests are run by root, which PostgreSQL refuses.
 const USER: &str = "postgres";
+
+/// How long the kernel may take to stop or end a process; a busy machine is slow.
+const SIGNAL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Settings of every server. What a process writes survives its death without fsync, and tests cut no power.
 const SETTINGS: [&str; 6] = [
@@ -114,11 +118,16 @@ impl Postgres {
         })
     }
 
-    /// SIGKILL to the server and every backend, as a crash of the machine's processes would.
+    /// SIGKILL to the server and every backend, as a crash of the machine's processes would; returns when all are gone,
+    /// since a new server refuses the data while a backend of the old one still holds its shared memory.
     pub fn kill(&mut self) {
+        // A stopped server makes no backend that the list would miss.
+        self.server.freeze();
+        wait_for(self.server.pid(), "TZX");
         let children = self.children();
         self.server.kill();
         signal(&children, Signal::KILL);
+        children.iter().for_each(|child| wait_for(*child, "ZX"));
     }
 
     /// Starts a killed or stopped server again, on the same port and data.
@@ -258,6 +267,24 @@ fn signal(pids: &[u32], signal: Signal) {
     for pid in pids.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
         let _ = kill_process(pid, signal);
     }
+}
+
+/// Waits until a process is in one of these states of `/proc`, or is no more. Z and X: it has given back everything.
+///
+/// # Panics
+/// When that takes too long.
+fn wait_for(pid: u32, states: &str) {
+    let since = Instant::now();
+    while state(pid).is_some_and(|state| !states.contains(state)) {
+        assert!(since.elapsed() < SIGNAL_TIME_MAX, "process {pid} does not come to a state of {states}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The letter after the name, which stands in parentheses and may have any characters.
+fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 #[cfg(test)]

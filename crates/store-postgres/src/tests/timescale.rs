@@ -40,7 +40,9 @@ async fn answers(store: &PostgresStore, project: &str) -> Vec<String> {
             Metric { function: MetricFn::Count, field: None },
             Metric { function: MetricFn::Percentile(95), field: Some(Field::Any("duration_ms".to_owned())) },
         ];
-        let group_by = vec![Field::Service];
+        let field = generate::field(&mut random);
+        answers.push(format!("{:?}", store.values(scan.clone(), field.clone(), 100).await.expect("values")));
+        let group_by = vec![Field::Service, field];
         let aggregate = Aggregate { scan, group_by, interval: None, metrics, order: None, limit: 100 };
         answers.push(format!("{:?}", store.aggregate(aggregate).await.expect("an aggregate").0));
     }
@@ -59,7 +61,9 @@ async fn compression_retention_and_a_crash_keep_what_they_should() {
     store.maintain().await.expect("a round");
     let compressed = "SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed";
     assert_ne!(server.psql(compressed), "0");
-    assert_eq!(answers(&store, "p").await, before, "compression changes no answer");
+    for (number, (after, before)) in answers(&store, "p").await.iter().zip(&before).enumerate() {
+        assert_eq!(after, before, "compression changes answer {number}");
+    }
     // Late records go into a compressed chunk.
     store.write(range("p", 0, 3, 20)).await.expect("written");
     assert_exact(&store, 200).await;

@@ -1,15 +1,18 @@
 //! Writing: exactly once, whatever happens to the writer.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use model::position::Position;
 use store::conformance::generate::Random;
 use store::{Store, StoreError, WriteError};
 use test_backends::postgres::{Postgres, PostgresOptions};
+use tokio::sync::watch::Sender;
 
 use super::{assert_exact, config, open, position, psql, range, store, write_until};
-use crate::PostgresConfig;
+use crate::{PostgresConfig, PostgresStore};
 
 const DISTINCT: &str = "SELECT count(*) = count(DISTINCT (origin, record_index)), count(*) FROM logs";
 
@@ -65,36 +68,48 @@ async fn a_dropped_write_is_stored_whole_or_not_at_all() {
     assert_eq!(psql(&url, DISTINCT), format!("t|{}", RANGES * 20));
 }
 
+/// Writes on, a few ranges at a time, until told to end; returns how many ranges are stored.
+async fn write_on(store: &PostgresStore, partition: u32, rows: usize, steps: &Sender<u64>, ends: &AtomicBool) -> u64 {
+    let mut stored = 0;
+    while !ends.load(Ordering::Relaxed) {
+        stored += 4;
+        write_until(store, partition, stored, rows).await;
+        steps.send_modify(|steps| *steps += 1);
+    }
+    stored
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_loses_and_doubles_nothing() {
-    const RANGES: u64 = 60;
+    const KILLS: usize = 4;
     const ROWS: usize = 200;
     let mut server = Postgres::start(PostgresOptions::default());
     let url = server.database();
-    let store = std::sync::Arc::new(
-        open(PostgresConfig { write_timeout: Duration::from_secs(20), ..config(url.clone()) }).await,
-    );
+    let store = Arc::new(open(PostgresConfig { write_timeout: Duration::from_secs(20), ..config(url.clone()) }).await);
+    let (steps, ends) = (Sender::new(0), Arc::new(AtomicBool::new(false)));
     let writers: Vec<_> = (0..3)
         .map(|partition| {
-            let store = store.clone();
-            tokio::spawn(async move { write_until(&store, partition, RANGES, ROWS).await })
+            let (store, steps, ends) = (store.clone(), steps.clone(), ends.clone());
+            tokio::spawn(async move { write_on(&store, partition, ROWS, &steps, &ends).await })
         })
         .collect();
-    let mut kills = 0;
-    while writers.iter().any(|writer| !writer.is_finished()) && kills < 4 {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+    let (mut random, mut done) = (Random::new(5), steps.subscribe());
+    for _ in 0..KILLS {
+        let before = *done.borrow();
+        done.wait_for(|steps| *steps >= before + 6).await.expect("the writers go on");
+        tokio::time::sleep(Duration::from_millis(random.below(30) as u64)).await;
         tokio::task::block_in_place(|| {
             server.kill();
             std::thread::sleep(Duration::from_millis(200));
             server.restart();
         });
-        kills += 1;
     }
+    ends.store(true, Ordering::Relaxed);
+    let mut ranges = 0;
     for writer in writers {
-        writer.await.expect("a writer ends");
+        ranges += writer.await.expect("a writer ends");
     }
-    assert!(kills >= 2, "{kills} kills");
-    let expected = RANGES * 3 * ROWS as u64;
+    let expected = ranges * ROWS as u64;
     assert_exact(&store, expected).await;
     let (_, database) = url.rsplit_once('/').expect("a database");
     assert_eq!(server.psql(database, DISTINCT), format!("t|{expected}"));
@@ -123,7 +138,7 @@ async fn a_frozen_server_is_unavailable_in_bounded_time() {
 async fn an_unreachable_server_is_unavailable() {
     let port = test_backends::free_port();
     let address = format!("postgres://u:secret@127.0.0.1:{port}/d");
-    let error = crate::PostgresStore::open(config(address)).await.expect_err("nothing listens");
+    let error = PostgresStore::open(config(address)).await.expect_err("nothing listens");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");
 }
@@ -134,7 +149,7 @@ async fn a_refused_record_is_named_and_nothing_is_stored() {
     psql(&url, "ALTER TABLE devlogs_records ADD CHECK (message <> 'poison')");
     psql(&url, "ALTER TABLE devlogs_overflow ADD CHECK (message <> 'poison')");
     let mut poisoned = range("p", 0, 0, 50);
-    let mut other = model::Batch::new(std::sync::Arc::from("q"));
+    let mut other = model::Batch::new(Arc::from("q"));
     for row in 0..30 {
         let mut record = poisoned.batches[0].row(row).into_owned();
         record.project = Cow::Borrowed("q");
