@@ -8,18 +8,25 @@
 //!    lock when a row becomes visible: whoever sees a claim sees all that were before it.
 //! 2. **A fence.** Every insert of a writer is `INSERT … SELECT … WHERE throwIf(last claim != my epoch)`. The server
 //!    evaluates this after it has entered the insert into `system.processes`, under an id that contains the epoch.
-//! 3. **A wait.** A new owner asks `system.processes` for inserts of earlier epochs, kills them and waits until there
-//!    are none (and no deletion of theirs is left). An insert of an earlier epoch that begins later sees the new claim and fails. So from here on nobody else
-//!    changes the partition: no clock and no time-out is trusted, and a writer that was frozen for an hour does no harm.
-//! 4. **A look.** The new owner reads the position, and the ids of records of this partition that lie beyond it: an
-//!    earlier write was begun and not done. It writes only what is missing. Records carry the end of their range
-//!    (`RangeNext`), so this works however ranges are cut. `devlogs_days` says which days to look at: it is
+//! 3. **A wait.** A new owner asks `system.processes` for statements of earlier epochs, kills them and waits until there
+//!    are none; then it waits for the deletions that they left in `system.mutations`. A statement of an earlier epoch
+//!    that begins later sees the new claim and does nothing. So from here on nobody else changes the partition: no clock
+//!    and no time-out is trusted, and a writer that was frozen for an hour does no harm.
+//! 4. **A look.** The new owner reads the position and its *leftovers*: the records that carry it as the start of their
+//!    range (`RangeFrom`). A write that began there was not done. `devlogs_days` says which days to look at: it is
 //!    inserted before a writer's first record of a day.
+//! 5. **A repair.** The owner's first write removes the leftovers that its own range does not hold, waits for that, and
+//!    then inserts what the leftovers lack. The range may end before or after the one that was begun.
+//!
+//! Why this is exact: at a position `P`, *every record with `RangeFrom < P` is counted in the ledger, and every other one
+//! has `RangeFrom = P`*. A write begins at the position only, so its records keep this true. When it inserts the next
+//! position, the records with `RangeFrom = P` are those of its range and no others (5), and its ledger counts them: true
+//! again. A writer that dies earlier leaves the position as it is, however often.
 //!
 //! Assumed: one server (or an address that always leads to the same one) holds the small tables, the writers use the same
 //! user (so that each sees the other's inserts in `system.processes`), and what a server has answered it keeps (`fsync`).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,14 +84,11 @@ pub struct Owned {
     pub ledger: BTreeMap<Arc<str>, LedgerRow>,
 }
 
-/// Records of writes that were begun and not done.
+/// Records of writes that began at the position and were not done.
 #[derive(Debug, Default)]
 pub struct Leftovers {
-    /// False for a record that is to be removed if no range holds it again. True once one did, and for those of a
-    /// write that began before the position: a shorter range may have counted them since.
-    pub ids: HashMap<(Arc<str>, RecordId), bool>,
-    /// Once the position is here, what was not seen again will not come.
-    pub until: u64,
+    pub ids: HashSet<(Arc<str>, RecordId)>,
+    /// The days that they lie in.
     pub days: BTreeSet<u32>,
 }
 
@@ -143,7 +147,7 @@ pub async fn acquire(
         let leftovers = leftovers(home, lane, &now).await.map_err(unavailable)?;
         if !leftovers.ids.is_empty() {
             let (rows, partition) = (leftovers.ids.len(), lane.partition);
-            info!(%partition, position = %from, rows, "records of an unfinished write found; only what is missing is written");
+            info!(%partition, position = %from, rows, "records of an unfinished write found; what the next one lacks is written, the rest removed");
         }
         let ledger = read_ledger(lane, &now.ledger_projects, &now.ledger_counts);
         let ledger = ledger.into_iter().map(|row| (row.project.clone(), row)).collect();
@@ -207,16 +211,18 @@ struct Running {
     query_id: String,
 }
 
-/// Ends the inserts of claims before `epoch` and returns when none is left.
+/// Ends the statements of claims before `epoch` and returns when none is left, and no deletion of theirs.
 async fn fence_earlier(home: &Connection, lane: LaneId, epoch: &str) -> Result<(), WriteError> {
     let lane_is = lane.condition();
-    let earlier = format!(
+    let statements = format!(
         "SELECT initial_query_id AS query_id FROM {} WHERE startsWith(initial_query_id, 'devlogs-') \
          AND substring(initial_query_id, 9, 32) IN (SELECT Epoch FROM {CLAIMS} WHERE {lane_is} AND _block_number < \
-         (SELECT min(_block_number) FROM {CLAIMS} WHERE {lane_is} AND Epoch = '{epoch}')) \
-         UNION ALL SELECT '' AS query_id FROM {} WHERE database = currentDatabase() AND table LIKE '{LOGS}%' \
-         AND NOT is_done AND position(command, '{}') > 0",
+         (SELECT min(_block_number) FROM {CLAIMS} WHERE {lane_is} AND Epoch = '{epoch}'))",
         home.system("processes"),
+    );
+    let deletions = format!(
+        "SELECT mutation_id AS query_id FROM {} WHERE database = currentDatabase() AND table LIKE '{LOGS}%' \
+         AND NOT is_done AND position(command, '{}') > 0",
         home.system("mutations"),
         lane.incarnation.0
     );
@@ -224,27 +230,31 @@ async fn fence_earlier(home: &Connection, lane: LaneId, epoch: &str) -> Result<(
     let mut pause = Duration::from_millis(5);
     let mut killed = 0;
     loop {
-        let running: Vec<Running> = home.all(&earlier).await.map_err(unavailable)?;
-        if running.is_empty() {
+        let running: Vec<Running> = home.all(&statements).await.map_err(unavailable)?;
+        // In this order: a statement that has ended leaves no deletion that is not listed.
+        if running.is_empty() && home.all::<Running>(&deletions).await.map_err(unavailable)?.is_empty() {
             return Ok(());
         }
         if running.len() > killed {
             killed = running.len();
-            warn!(partition = %lane.partition, inserts = killed, "stopping the inserts of an earlier writer");
-            let mut kill = String::from("KILL QUERY WHERE query_id IN (");
-            for (index, Running { query_id }) in running.iter().enumerate() {
-                let comma = if index == 0 { "" } else { ", " };
-                let _ = write!(kill, "{comma}'{}'", query_id.replace(['\'', '\\'], ""));
-            }
-            home.execute(&format!("{kill}) ASYNC")).await.map_err(unavailable)?;
+            warn!(partition = %lane.partition, statements = killed, "stopping the statements of an earlier writer");
+            kill(home, &running).await?;
         }
         if begun.elapsed() > FENCE_TIME_MAX {
-            let inserts = running.len();
-            return Err(WriteError::Unavailable(format!("{inserts} inserts of an earlier writer do not end")));
+            return Err(WriteError::Unavailable("the inserts or deletions of an earlier writer do not end".to_owned()));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(200));
     }
+}
+
+async fn kill(home: &Connection, running: &[Running]) -> Result<(), WriteError> {
+    let mut kill = String::from("KILL QUERY WHERE query_id IN (");
+    for (index, Running { query_id }) in running.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        let _ = write!(kill, "{comma}'{}'", query_id.replace(['\'', '\\'], ""));
+    }
+    home.execute(&format!("{kill}) ASYNC")).await.map_err(unavailable)
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -257,8 +267,6 @@ struct Leftover {
     project: String,
     origin: u128,
     index: u32,
-    from: u64,
-    next: u64,
     day: String,
 }
 
@@ -278,9 +286,9 @@ async fn leftovers(home: &Connection, lane: LaneId, now: &LaneState) -> Result<L
     let days: Vec<_> = days.iter().map(|day| format!("'{day}'")).collect();
     let rows: Vec<Leftover> = home
         .all(&format!(
-            "SELECT CAST(Project, 'String') AS project, Origin AS origin, RecordIndex AS index, RangeFrom AS from, RangeNext AS next, \
+            "SELECT CAST(Project, 'String') AS project, Origin AS origin, RecordIndex AS index, \
              CAST(_partition_id, 'String') AS day FROM {LOGS} \
-             WHERE _partition_id IN ({}) AND {} AND RangeNext > {}",
+             WHERE _partition_id IN ({}) AND {} AND RangeFrom >= {}",
             days.join(", "),
             lane.of_records(),
             now.position
@@ -289,10 +297,9 @@ async fn leftovers(home: &Connection, lane: LaneId, now: &LaneState) -> Result<L
     let mut found = Leftovers::default();
     let mut projects: HashMap<String, Arc<str>> = HashMap::new();
     for row in rows {
-        found.until = found.until.max(row.next);
         found.days.extend(row.day.parse::<u32>());
         let project = projects.entry(row.project).or_insert_with_key(|project| Arc::from(&**project)).clone();
-        found.ids.insert((project, RecordId { origin: row.origin, index: row.index }), row.from != now.position);
+        found.ids.insert((project, RecordId { origin: row.origin, index: row.index }));
     }
     Ok(found)
 }

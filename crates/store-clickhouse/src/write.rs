@@ -1,11 +1,12 @@
-//! Writing a range: records, keys, position, in this order. `lane` says why nothing is lost or doubled.
+//! Writing a range: removals, records, keys, position, in this order. `lane` says why nothing is lost or doubled.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use model::crash::crash_point;
 use model::position::Position;
+use model::{Batch, RecordId};
 use store::{LedgerRow, SeenKey, WriteBatch, WriteError};
 use tokio::sync::Mutex;
 use tracing::warn;
@@ -15,7 +16,7 @@ use crate::columns::{self, Place};
 use crate::connection::query_id;
 use crate::error::Failure;
 use crate::insert::{self, Fence};
-use crate::lane::{self, LaneId, Owned};
+use crate::lane::{self, LaneId, Leftovers, Owned};
 use crate::native::Block;
 use crate::schema::{self, CLAIMS, KEYS, LOGS};
 
@@ -24,6 +25,9 @@ const TRIES_MAX: usize = 5;
 
 /// Days that a writer keeps announced; a range of more days announces those alone.
 const DAYS_MAX: usize = 8;
+
+/// Records that one deletion names; the server's limit of a statement's text is 256 KiB.
+const STRAYS_MAX: usize = 500;
 
 /// What this writer knows of a partition that it owns. Taken out while a write runs: one that fails or is dropped leaves
 /// nothing behind, so the next one asks the server again.
@@ -95,19 +99,19 @@ impl ClickHouseStore {
 
     /// The inserts of a range. Any failure gives the ownership up, so that the next try looks at what is there.
     async fn write_owned(&self, range: &Arc<WriteBatch>, lane: LaneId, mut owned: Owned) -> Result<Owned, Failure> {
-        let mut repeated = 0;
+        let mut leftovers = std::mem::take(&mut owned.leftovers);
+        let strays = strays(&mut leftovers, range);
+        let mut recovered = 0;
         let days = columns::by_day(&range.batches, self.span, |batch, row| {
-            let is_there = !owned.leftovers.ids.is_empty()
-                && owned.leftovers.ids.get_mut(&(batch.project.clone(), batch.ids[row])).is_some_and(|seen| {
-                    *seen = true;
-                    true
-                });
-            repeated += u64::from(is_there);
+            let is_there =
+                !leftovers.ids.is_empty() && leftovers.ids.contains(&(batch.project.clone(), batch.ids[row]));
+            recovered += u64::from(is_there);
             !is_there
         });
-        self.metrics.recovered_rows.inc_by(repeated);
-        self.announce(lane, &mut owned, days.keys().copied()).await?;
+        self.metrics.recovered_rows.inc_by(recovered);
+        self.announce(lane, &mut owned, days.keys().copied().chain(leftovers.days)).await?;
         crash_point("clickhouse.after_days");
+        self.remove(lane, &owned, &strays).await?;
         let fence = Fence { lane, epoch: &owned.epoch };
         for (day, places) in days {
             let block = encode(range.clone(), places, day).await?;
@@ -119,9 +123,6 @@ impl ClickHouseStore {
             insert::fenced(&self.home, KEYS, block, &fence, &format!("keys-{}", range.next)).await?;
             crash_point("clickhouse.after_keys");
         }
-        if !owned.leftovers.ids.is_empty() && range.next.0 >= owned.leftovers.until {
-            self.remove_strays(lane, &owned).await?;
-        }
         for counts in &range.counts {
             let empty = || LedgerRow::new(counts.project.clone(), lane.incarnation, lane.partition);
             owned.ledger.entry(counts.project.clone()).or_insert_with(empty).add(counts);
@@ -130,16 +131,12 @@ impl ClickHouseStore {
         lane::finish(&self.home, &fence, range.next, &owned.ledger).await?;
         crash_point("clickhouse.after_position");
         owned.position = range.next.0;
-        if owned.position >= owned.leftovers.until {
-            owned.leftovers = lane::Leftovers::default();
-        }
         Ok(owned)
     }
 
     /// Says which days will be written, unless the server knows.
     async fn announce(&self, lane: LaneId, owned: &mut Owned, days: impl Iterator<Item = u32>) -> Result<(), Failure> {
         let mut needed: BTreeSet<u32> = days.collect();
-        needed.extend(&owned.leftovers.days);
         if needed.is_subset(&owned.days) {
             return Ok(());
         }
@@ -164,27 +161,57 @@ impl ClickHouseStore {
         Ok(())
     }
 
-    /// Removes records of an unfinished write that the queue's messages did not bring again: other rules hold now, or
-    /// the record was buried.
-    async fn remove_strays(&self, lane: LaneId, owned: &Owned) -> Result<(), Failure> {
-        let strays: Vec<_> = owned.leftovers.ids.iter().filter(|(_, seen)| !**seen).map(|((_, id), _)| *id).collect();
-        for some in strays.chunks(1_000) {
-            let ids: Vec<_> = some.iter().map(|id| format!("(toUInt128('{}'), {})", id.origin, id.index)).collect();
-            // The owner is looked up when the statement begins, as for an insert; it deletes nothing if that is another.
-            let delete = format!(
-                "DELETE FROM {} WHERE {} AND RangeNext > {} AND (Origin, RecordIndex) IN ({}) \
-                 AND (SELECT argMax(Epoch, _block_number) FROM {CLAIMS} WHERE {}) = '{}'",
-                schema::local_name(&self.config),
-                lane.of_records(),
-                owned.position,
-                ids.join(", "),
-                lane.condition(),
-                owned.epoch
-            );
-            self.delete(&delete, &owned.epoch).await?;
-        }
-        Ok(())
+    /// Removes records of an unfinished write. Inserts come after it: the server deletes from what was there when the
+    /// deletion began.
+    async fn remove(&self, lane: LaneId, owned: &Owned, strays: &Strays) -> Result<(), Failure> {
+        let which = match strays {
+            Strays::All => String::new(),
+            Strays::Some(some) if some.is_empty() => return Ok(()),
+            Strays::Some(some) => {
+                let some: Vec<_> = some.iter().map(literal).collect();
+                format!("AND (CAST(Project, 'String'), Origin, RecordIndex) IN ({})", some.join(", "))
+            }
+        };
+        // The owner is looked up when the statement begins, as for an insert; it deletes nothing if that is another.
+        let delete = format!(
+            "DELETE FROM {} WHERE {} AND RangeFrom >= {} {which} \
+             AND (SELECT argMax(Epoch, _block_number) FROM {CLAIMS} WHERE {}) = '{}'",
+            schema::local_name(&self.config),
+            lane.of_records(),
+            owned.position,
+            lane.condition(),
+            owned.epoch
+        );
+        self.delete(&delete, &owned.epoch).await
     }
+}
+
+/// Leftovers to remove.
+enum Strays {
+    All,
+    Some(Vec<(Arc<str>, RecordId)>),
+}
+
+/// The leftovers that the range does not hold: it is shorter, other rules hold now, or the record was buried. Where these
+/// are too many to be named all leftovers go, and `leftovers` is empty then: the range is written as a whole.
+fn strays(leftovers: &mut Leftovers, range: &WriteBatch) -> Strays {
+    if leftovers.ids.is_empty() {
+        return Strays::Some(Vec::new());
+    }
+    let of = |batch: &Batch| -> Vec<_> { batch.ids.iter().map(|id| (batch.project.clone(), *id)).collect() };
+    let held: HashSet<_> = range.batches.iter().flat_map(of).collect();
+    let strays: Vec<_> = leftovers.ids.difference(&held).cloned().collect();
+    if strays.len() <= STRAYS_MAX {
+        return Strays::Some(strays);
+    }
+    leftovers.ids.clear();
+    Strays::All
+}
+
+/// A record as the server compares it.
+fn literal((project, id): &(Arc<str>, RecordId)) -> String {
+    let project = project.replace('\\', "\\\\").replace('\'', "\\'");
+    format!("('{project}', toUInt128('{}'), {})", id.origin, id.index)
 }
 
 /// Encodes off the async threads: a large block takes tens of milliseconds.

@@ -93,7 +93,8 @@ async fn a_killed_server_loses_and_doubles_nothing() {
     assert_eq!(counts(&server, &database), [3 * END; 3]);
 }
 
-/// Records that an unfinished write left and that do not come again are removed once their place is passed.
+/// Records that an unfinished write left are kept if the next write holds them, and removed if not: because its range is
+/// shorter, or because other rules drop them. It stays so when the writer dies again between two short ranges.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_come_again_is_removed() {
     let (store, config) = open().await;
@@ -107,8 +108,8 @@ async fn what_does_not_come_again_is_removed() {
         "INSERT INTO {database}.devlogs_positions (Incarnation, Partition, Position, Epoch, LedgerProjects, LedgerCounts) \
          SELECT 7, 0, 10, min(Epoch), ['p'], [10, 10, 0, 0, 0, 0] FROM {database}.devlogs_claims"
     ));
-    let store = node(&config, Duration::ZERO).await;
     // Other rules hold now: of 20 records one in two is dropped, and ranges are cut elsewhere.
+    let mut recovered = 0;
     for (from, next) in [(10, 25), (25, 35)] {
         let mut range = range(0, from, next);
         let mut kept = model::Batch::new("p".into());
@@ -116,10 +117,28 @@ async fn what_does_not_come_again_is_removed() {
         range.counts[0].stored = kept.len() as u64;
         range.counts[0].dropped = range.counts[0].received - range.counts[0].stored;
         range.batches = vec![kept];
+        let store = node(&config, Duration::ZERO).await;
         store.write(range).await.expect("a write after the recovery");
+        recovered += store.metrics.recovered_rows.get();
     }
-    assert_eq!(store.metrics.recovered_rows.get(), 10);
+    assert_eq!(recovered, 8, "the even ones from 10 to 24");
     assert_eq!(counts(server, database), [10 + 13; 3]);
+}
+
+/// Too many to be named: all that the unfinished write left is removed, and the range written as a whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_unfinished_write_is_begun_anew() {
+    let (store, config) = open().await;
+    store.write(range(0, 0, 2_000)).await.expect("a write that will be unfinished");
+    let server = ClickHouse::shared();
+    let database = &config.database;
+    server.query(&format!("TRUNCATE TABLE {database}.devlogs_positions"));
+    let store = node(&config, Duration::ZERO).await;
+    store.write(range(0, 0, 100)).await.expect("a shorter write");
+    assert_eq!(counts(server, database), [100; 3]);
+    assert_eq!(store.metrics.recovered_rows.get(), 0);
+    store.write(range(0, 100, 150)).await.expect("the next write");
+    assert_eq!(counts(server, database), [150; 3]);
 }
 
 /// A frozen server gives no answer: the write fails as unavailable, and may still happen later.
