@@ -10,7 +10,7 @@ use test_backends::postgres::{Postgres, PostgresOptions};
 use test_backends::redis::{Options as RedisOptions, Redis};
 
 use crate::fleet::{API, COLLECTOR, Fleet, PROCESSOR, in_clickhouse, in_postgres, metadata_in, on_kafka, on_redis};
-use crate::harness::{PATIENCE, answer};
+use crate::harness::{PATIENCE, alone, answer};
 use crate::load::{Load, wait_for_count};
 
 const CLIENTS: u64 = 4;
@@ -20,6 +20,7 @@ const RECORDS_BETWEEN: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_on_kafka_and_clickhouse_survives_every_failure() {
+    let _alone = alone().await;
     let mut kafka = Kafka::start(&KafkaOptions::default());
     let mut clickhouse = ClickHouse::start();
     let mut postgres = Postgres::start(PostgresOptions::default());
@@ -47,6 +48,7 @@ async fn a_fleet_on_kafka_and_clickhouse_survives_every_failure() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_on_redis_and_postgres_survives_every_failure() {
+    let _alone = alone().await;
     let mut redis = Redis::start(RedisOptions::default());
     let mut postgres = Postgres::start(PostgresOptions::default());
     let environment = [on_redis(&redis), in_postgres(&postgres), metadata_in(&postgres)];

@@ -27,6 +27,12 @@ pub(crate) struct Server {
     pub(crate) http: reqwest::Client,
 }
 
+/// Held by tests that take the whole machine, or that other tests of the kind would starve.
+pub(crate) async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    MACHINE.lock().await
+}
+
 /// What a server is started with.
 pub(crate) struct Options<'a> {
     pub(crate) dir: &'a Path,

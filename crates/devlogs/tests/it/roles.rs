@@ -9,10 +9,11 @@ use test_backends::postgres::{Postgres, PostgresOptions};
 use test_backends::redis::{Options as RedisOptions, Redis};
 
 use crate::fleet::{API, COLLECTOR, Fleet, PROCESSOR, in_clickhouse, in_postgres, metadata_in, on_kafka, on_redis};
-use crate::harness::{PATIENCE, Tail, answer, next_frame, tail};
+use crate::harness::{PATIENCE, Tail, alone, answer, next_frame, tail};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_api_node_tails_each_collector_also_while_the_store_is_down() {
+    let _alone = alone().await;
     let kafka = Kafka::start(&KafkaOptions::default());
     let mut clickhouse = ClickHouse::start();
     let postgres = Postgres::start(PostgresOptions::default());
@@ -52,6 +53,7 @@ async fn message(socket: &mut Tail) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_revoked_on_one_node_is_refused_by_the_others() {
+    let _alone = alone().await;
     let redis = Redis::start(RedisOptions::default());
     let postgres = Postgres::start(PostgresOptions::default());
     let mut fleet = Fleet::new(false, [on_redis(&redis), in_postgres(&postgres), metadata_in(&postgres)]);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::harness::{Options, PATIENCE, Server, devlogs, folder, serve};
+use crate::harness::{Options, PATIENCE, Server, alone, devlogs, folder, serve};
 
 /// Runs a command to its end: whether it succeeded, and all that it said.
 async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (bool, String) {
@@ -90,6 +90,7 @@ impl Fixture {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_sends_searches_and_tails_until_it_is_revoked() {
+    let _alone = alone().await;
     let fixture = Fixture::start().await;
     let mut files = Default::default();
     let web = fixture.client("web", &mut files);
@@ -113,7 +114,7 @@ async fn a_certificate_sends_searches_and_tails_until_it_is_revoked() {
             }
         }
     };
-    let line = tokio::time::timeout(PATIENCE, seen).await.expect("a record over the tail");
+    let line = tokio::time::timeout(PATIENCE * 2, seen).await.expect("a record over the tail");
     assert!(line.contains("over the wire") && line.contains("\"service\":\"web\""), "{line}");
     tail.kill().await.expect("killed");
 
