@@ -22,7 +22,7 @@ const COLUMNS = [
 
 export function LedgerSection() {
   const { data, error, isPending, refetch } = useQuery(ledgerQuery);
-  const lost = data?.ledger.reduce((sum, row) => sum + lostMessages(row), 0) ?? 0;
+  const lost = data?.ledger.reduce((sum, row) => sum + row.lost, 0) ?? 0;
   return (
     <section className={classes.section}>
       <h2 className={classes.heading}>
@@ -48,11 +48,6 @@ export function LedgerSection() {
       </Card>
     </section>
   );
-}
-
-/** Messages that the queue dropped or could not read before they were stored; servers before this figure tell none. */
-function lostMessages(row: LedgerRow & { lost?: number }): number {
-  return row.lost ?? 0;
 }
 
 function Verdict({ balanced, lost }: { balanced: boolean; lost: number }) {
@@ -84,7 +79,7 @@ function Loss({ messages }: { messages: number }) {
 
 function LedgerTable({ rows }: { rows: LedgerRow[] }) {
   const severalQueues = new Set(rows.map((row) => row.incarnation)).size > 1;
-  const showLost = rows.some((row) => lostMessages(row) > 0);
+  const showLost = rows.some((row) => row.lost > 0);
   const head = (
     <>
       <th>Project</th>
@@ -108,7 +103,7 @@ function LedgerTable({ rows }: { rows: LedgerRow[] }) {
           {COLUMNS.map(({ name }) => (
             <Count key={name} value={row[name]} />
           ))}
-          {showLost && <Count value={lostMessages(row)} bad />}
+          {showLost && <Count value={row.lost} bad />}
         </tr>
       ))}
     </DataTable>
