@@ -1,23 +1,19 @@
 //! API keys: `dl_<prefix>_<secret>`. The prefix is public and finds the key, the secret is 256 random bits.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::database::{Write, clean, on};
+use crate::known_keys::{ANSWER_MAX, KnownKey};
 use crate::{Metadata, MetadataError, now, secret};
 
-/// How long another process's revocation may go unseen.
-const STALE_MAX: Duration = Duration::from_millis(1_500);
 /// `last_used_at` is written at most this often for a key, in nanoseconds.
 const LAST_USED_GRAIN: i64 = 60_000_000_000;
-const CACHED_MAX: usize = 10_000;
 const NAME_CHARS_MAX: usize = 200;
 
 /// What a key may do. None implies another.
@@ -101,6 +97,8 @@ pub struct Principal {
     pub key_id: Arc<str>,
     pub project: Arc<str>,
     pub scopes: Scopes,
+    /// False while the database is out of reach: the key was good when it was last read, within the grace.
+    pub confirmed: bool,
 }
 
 /// A key to be made.
@@ -127,43 +125,6 @@ pub struct KeyInfo {
     pub last_used_at: Option<i64>,
 }
 
-/// What was read of valid keys a moment ago. Unknown keys are not kept: they could fill it.
-#[derive(Debug, Default)]
-pub(crate) struct Cache {
-    keys: Mutex<HashMap<String, Cached>>,
-}
-
-#[derive(Clone)]
-struct Cached {
-    hash: [u8; 32],
-    principal: Principal,
-    expires_at: Option<i64>,
-    read: Instant,
-}
-
-impl fmt::Debug for Cached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cached").field("principal", &self.principal).finish_non_exhaustive()
-    }
-}
-
-impl Cache {
-    fn get(&self, prefix: &str) -> Option<Cached> {
-        self.keys.lock().get(prefix).filter(|cached| cached.read.elapsed() < STALE_MAX).cloned()
-    }
-
-    fn put(&self, prefix: &str, cached: Cached) {
-        let mut keys = self.keys.lock();
-        if keys.len() >= CACHED_MAX && !keys.contains_key(prefix) {
-            keys.retain(|_, cached| cached.read.elapsed() < STALE_MAX);
-            if keys.len() >= CACHED_MAX {
-                return;
-            }
-        }
-        keys.insert(prefix.to_owned(), cached);
-    }
-}
-
 #[derive(sqlx::FromRow)]
 struct KeyRow {
     id: String,
@@ -179,31 +140,48 @@ struct KeyRow {
 
 impl Metadata {
     /// Whom a key speaks for; None if it is none, revoked or expired.
+    ///
+    /// # Errors
+    /// The database does not answer, and the key was not read within the grace.
     pub async fn authenticate_key(&self, key: &str) -> Result<Option<Principal>, MetadataError> {
         let Some(prefix) = prefix_of(key) else { return Ok(None) };
-        let cached = match self.inner.keys.get(prefix) {
-            Some(cached) => cached,
-            None => match self.read_key(prefix).await? {
-                Some(cached) => cached,
-                None => return Ok(None),
-            },
-        };
-        let same = bool::from(cached.hash.ct_eq(&secret::hash(key)));
-        let alive = cached.expires_at.is_none_or(|at| now() < at);
-        Ok((same && alive).then_some(cached.principal))
+        let Some(known) = self.known_key(prefix).await? else { return Ok(None) };
+        let same = bool::from(known.hash.ct_eq(&secret::hash(key)));
+        let alive = known.expires_at.is_none_or(|at| now() < at);
+        Ok((same && alive).then_some(known.principal))
     }
 
-    async fn read_key(&self, prefix: &str) -> Result<Option<Cached>, MetadataError> {
+    /// A key as it was read a moment ago or now, or else, while the database is out of reach, within the grace.
+    async fn known_key(&self, prefix: &str) -> Result<Option<KnownKey>, MetadataError> {
+        let known = &self.inner.known_keys;
+        if let Some(key) = known.fresh(prefix).or_else(|| known.in_silence(prefix, self.key_grace)) {
+            return Ok(Some(key));
+        }
+        let answer = tokio::time::timeout(ANSWER_MAX, self.read_key(prefix)).await;
+        match answer.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into())) {
+            Err(error) if error.is_out_of_reach() => {
+                known.silence_begins(&error);
+                known.in_silence(prefix, self.key_grace).map(Some).ok_or(error)
+            }
+            read => read,
+        }
+    }
+
+    async fn read_key(&self, prefix: &str) -> Result<Option<KnownKey>, MetadataError> {
         let read = Instant::now();
         const BY_PREFIX: &str = "SELECT * FROM keys WHERE prefix = $1";
         let row: Option<KeyRow> =
             on!(self.readers(), pool => sqlx::query_as(BY_PREFIX).bind(clean(prefix)).fetch_optional(pool).await)?;
-        let Some(row) = row else { return Ok(None) };
+        self.inner.known_keys.silence_ends();
+        let Some(row) = row else {
+            self.inner.known_keys.forget(prefix);
+            return Ok(None);
+        };
         let Ok(hash) = row.hash.as_slice().try_into() else { return Ok(None) };
-        let principal =
-            Principal { key_id: row.id.as_str().into(), project: row.project.into(), scopes: Scopes(row.scopes as u8) };
-        let cached = Cached { hash, principal, expires_at: row.expires_at, read };
-        self.inner.keys.put(prefix, cached.clone());
+        let (key_id, scopes) = (row.id.as_str().into(), Scopes(row.scopes as u8));
+        let principal = Principal { key_id, project: row.project.into(), scopes, confirmed: true };
+        let key = KnownKey { hash, principal, expires_at: row.expires_at, read };
+        self.inner.known_keys.put(prefix, key.clone(), self.key_grace);
         let at = now();
         if row.last_used_at.is_none_or(|last| at.saturating_sub(last) >= LAST_USED_GRAIN) {
             let metadata = self.clone();
@@ -214,7 +192,7 @@ impl Metadata {
                 }
             });
         }
-        Ok(Some(cached))
+        Ok(Some(key))
     }
 
     async fn mark_used(&self, id: &str, at: i64) -> Result<(), MetadataError> {
@@ -269,7 +247,7 @@ impl Metadata {
         })?;
         transaction.commit().await?;
         if let Some(prefix) = &prefix {
-            self.inner.keys.keys.lock().remove(prefix);
+            self.inner.known_keys.forget(prefix);
         }
         Ok(prefix.is_some())
     }

@@ -3,7 +3,7 @@
 //! - [`Metadata`]: the open database; cheap to clone;
 //! - [`database`]: what is the same and what differs between the two;
 //! - [`bootstrap`]: the first admin and the first keys, made once;
-//! - [`keys`]: API keys, looked up by a public prefix and compared by hash;
+//! - [`keys`]: API keys, looked up by a public prefix and compared by hash; [`known_keys`]: those that were read lately;
 //! - [`users`]: sign-in and sessions;
 //! - [`projects`]: what keys and records belong to;
 //! - [`dead_letters`]: records that could not be stored.
@@ -15,6 +15,7 @@ pub mod bootstrap;
 mod database;
 pub mod dead_letters;
 pub mod keys;
+mod known_keys;
 mod passwords;
 pub mod projects;
 mod secret;
@@ -36,12 +37,16 @@ use database::{Database, Readers, Write};
 #[derive(Debug, Clone)]
 pub struct Metadata {
     inner: Arc<Inner>,
+    key_grace: Duration,
 }
+
+/// How long keys are known without the database, unless told otherwise.
+pub const KEY_GRACE: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Debug)]
 struct Inner {
     database: Database,
-    keys: keys::Cache,
+    known_keys: known_keys::KnownKeys,
     passwords: passwords::Passwords,
     throttle: throttle::Throttle,
     letters: dead_letters::Room,
@@ -62,11 +67,19 @@ impl Metadata {
             inner: Arc::new(Inner {
                 letters: if database.is_shared() { letters.shared() } else { letters },
                 database,
-                keys: keys::Cache::default(),
+                known_keys: known_keys::KnownKeys::default(),
                 passwords: passwords::Passwords::default(),
                 throttle: throttle::Throttle::default(),
             }),
+            key_grace: KEY_GRACE,
         })
+    }
+
+    /// How long a key that was read counts while the database is out of reach; zero: not at all.
+    #[must_use]
+    pub fn with_key_grace(mut self, grace: Duration) -> Self {
+        self.key_grace = grace;
+        self
     }
 
     /// Waits for what runs and closes the database.

@@ -84,6 +84,9 @@ pub struct Principal {
     pub scopes: Scopes,
     /// Of records that name no service themselves; a client certificate can say it.
     pub service: Option<Arc<str>>,
+    /// False for a key that was good when it was last read and can't be checked now: good for sending only, so that
+    /// collectors go on while the metadata is out of reach.
+    pub confirmed: bool,
 }
 
 impl Principal {
@@ -140,6 +143,7 @@ impl Auth {
                 project: DEFAULT_PROJECT.into(),
                 scopes: Scopes::ALL,
                 service: None,
+                confirmed: true,
             });
         };
         let peer = parts.extensions.get::<Arc<Peer>>();
@@ -170,9 +174,13 @@ impl Auth {
     /// Who sends this request, if they may do this.
     ///
     /// # Errors
-    /// As [`Auth::identify`], and 403 when the credentials lack the scope.
+    /// As [`Auth::identify`], 403 when the credentials lack the scope, and 503 for a key that can't be confirmed now, unless
+    /// it is for sending.
     pub async fn require(&self, parts: &Parts, scope: Scope) -> Result<Principal, ApiError> {
         let principal = self.identify(parts).await?;
+        if !principal.confirmed && scope != Scope::Ingest {
+            return Err(keys_unavailable("the key is known from before only"));
+        }
         if principal.scopes.contains(scope) {
             return Ok(principal);
         }

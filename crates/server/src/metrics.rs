@@ -98,6 +98,7 @@ pub struct Metrics {
     accepted: Family<ByProtocol, Counter>,
     rejected: Family<ByProtocol, Counter>,
     repeated: Counter,
+    unconfirmed_keys: Counter,
     in_flight_bytes: Gauge,
     connections: Gauge,
     refused_connections: Counter,
@@ -123,6 +124,7 @@ impl Metrics {
             accepted: Family::default(),
             rejected: Family::default(),
             repeated: Counter::default(),
+            unconfirmed_keys: Counter::default(),
             in_flight_bytes: Gauge::default(),
             connections: Gauge::default(),
             refused_connections: Counter::default(),
@@ -145,6 +147,11 @@ impl Metrics {
             "collector_repeated_requests",
             "Requests whose idempotency key was known, and which were answered without storing",
             metrics.repeated.clone(),
+        );
+        registry.register(
+            "collector_unconfirmed_keys",
+            "Requests taken with a key that was good when it was last read, while the metadata did not answer",
+            metrics.unconfirmed_keys.clone(),
         );
         registry.register(
             "collector_in_flight_bytes",
@@ -197,6 +204,11 @@ impl Metrics {
     /// A request's idempotency key was known, and nothing was stored.
     pub fn repeated(&self) {
         self.repeated.inc();
+    }
+
+    /// A key can't be checked now and was good lately.
+    pub fn unconfirmed_key(&self) {
+        self.unconfirmed_keys.inc();
     }
 
     /// Memory was reserved (positive) or given back (negative).

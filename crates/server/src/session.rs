@@ -147,6 +147,7 @@ impl Sessions for Metadata {
             project: project.into(),
             scopes: scopes.iter().copied().collect(),
             service: None,
+            confirmed: true,
         }))
     }
 }

@@ -46,11 +46,13 @@ pub struct KafkaOptions {
     pub settings: Vec<String>,
     /// Adds a listener with TLS and one with TLS and SASL.
     pub secure: Option<Secure>,
+    /// Further listeners of a single node: the port, and the port of a proxy before it, which clients are told.
+    pub behind_proxies: Vec<(u16, u16)>,
 }
 
 impl Default for KafkaOptions {
     fn default() -> Self {
-        Self { nodes: 1, settings: Vec::new(), secure: None }
+        Self { nodes: 1, settings: Vec::new(), secure: None, behind_proxies: Vec::new() }
     }
 }
 
@@ -234,15 +236,21 @@ fn properties(options: &KafkaOptions, ports: &[Ports], index: usize, dir: &Path)
     if options.secure.is_some() {
         let _ = write!(listeners, ",SSL://127.0.0.1:{tls},SASL_SSL://127.0.0.1:{sasl_tls}");
     }
+    let (mut advertised, mut protocols) = (listeners.clone(), String::new());
+    for (number, (port, proxy)) in options.behind_proxies.iter().enumerate() {
+        let _ = write!(listeners, ",PROXIED{number}://127.0.0.1:{port}");
+        let _ = write!(advertised, ",PROXIED{number}://127.0.0.1:{proxy}");
+        let _ = write!(protocols, ",PROXIED{number}:PLAINTEXT");
+    }
     let mut text = format!(
         "process.roles=broker,controller
 node.id={id}
 controller.quorum.voters={voters}
 listeners={listeners},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners={listeners}
+advertised.listeners={advertised}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL{protocols}
 log.dirs={data}
 auto.create.topics.enable=false
 default.replication.factor={copies}

@@ -105,8 +105,11 @@ impl Listeners {
             true => Auth::Open,
             false => Auth::Required { keys: metadata.clone(), sessions: Some(metadata), identities },
         };
-        let mut checks: Vec<Box<dyn ReadyCheck>> =
-            vec![Box::new(QueueCheck(parts.queue.clone())), Box::new(MetadataCheck(parts.metadata.clone()))];
+        let mut checks: Vec<Box<dyn ReadyCheck>> = vec![Box::new(QueueCheck(parts.queue.clone()))];
+        // A collector alone goes on without the metadata, by the keys that it has read.
+        if parts.store.is_some() || settings.metadata.key_grace.0.is_zero() {
+            checks.push(Box::new(MetadataCheck(parts.metadata.clone())));
+        }
         checks.extend(parts.store.clone().map(|store| Box::new(StoreCheck(store)) as Box<dyn ReadyCheck>));
         let health = Arc::new(Health::new(checks));
         let state = ServerState { auth: Arc::new(auth), metrics: parts.server_metrics.clone(), health: health.clone() };

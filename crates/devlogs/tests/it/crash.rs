@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::{Options, Server, devlogs, folder};
+use crate::harness::{Options, Server, devlogs, folder, http};
 use crate::load::{Load, wait_for_count};
 
 const CLIENTS: u64 = 4;
@@ -111,7 +111,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(dir: &'a Path) -> Self {
-        Self { dir, address: format!("127.0.0.1:{}", fixed_port()), load: Load::start(CLIENTS) }
+        Self { dir, address: format!("127.0.0.1:{}", fixed_port()), load: Load::start(CLIENTS, &http()) }
     }
 
     async fn start(&mut self, crash_at: Option<&str>) -> Option<Server> {

@@ -10,7 +10,7 @@ async fn letters(server: &Server) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-async fn letters_until(server: &Server, count: usize) -> Vec<Value> {
+pub(crate) async fn letters_until(server: &Server, count: usize) -> Vec<Value> {
     let since = std::time::Instant::now();
     loop {
         let letters = letters(server).await;

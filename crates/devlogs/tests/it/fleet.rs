@@ -1,12 +1,13 @@
 //! Several processes of each role on shared servers.
 
+use serde_json::Value;
 use tempfile::TempDir;
 use test_backends::clickhouse::{self, ClickHouse};
 use test_backends::kafka::Kafka;
 use test_backends::postgres::Postgres;
 use test_backends::redis::Redis;
 
-use crate::harness::{Options, Server, folder};
+use crate::harness::{Options, Server, folder, http, http_with_key};
 use crate::load::Load;
 
 pub(crate) const COLLECTOR: &str = "collector";
@@ -55,7 +56,11 @@ pub(crate) fn metadata_in(server: &Postgres) -> Environment {
 pub(crate) struct Fleet {
     dir: TempDir,
     environment: Environment,
+    /// What nodes of one role are told besides.
+    of_role: Vec<(&'static str, Environment)>,
     arguments: &'static [&'static str],
+    /// The first admin's key, when keys are asked for.
+    key: Option<String>,
     nodes: Vec<(&'static str, Server)>,
     started: usize,
 }
@@ -65,7 +70,17 @@ impl Fleet {
     pub(crate) fn new(dev: bool, environment: impl IntoIterator<Item = Environment>) -> Self {
         let arguments: &[&str] = if dev { &["--dev"] } else { &[] };
         let environment = environment.into_iter().flatten().collect();
-        Self { dir: folder(), environment, arguments, nodes: Vec::new(), started: 0 }
+        Self { dir: folder(), environment, of_role: Vec::new(), arguments, key: None, nodes: Vec::new(), started: 0 }
+    }
+
+    /// Nodes of a role that start from now on are told this too.
+    pub(crate) fn tell(&mut self, role: &'static str, environment: Environment) {
+        self.of_role.push((role, environment));
+    }
+
+    /// A client with the key that opens everything.
+    pub(crate) fn client(&self) -> reqwest::Client {
+        self.key.as_deref().map_or_else(http, http_with_key)
     }
 
     /// Starts a node of one role and waits until it is ready.
@@ -73,8 +88,15 @@ impl Fleet {
         self.started += 1;
         let dir = self.dir.path().join(self.started.to_string());
         let arguments: Vec<_> = self.arguments.iter().copied().chain(["--roles", role]).collect();
-        let environment: Vec<_> = self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let server = Server::start(Options { dir: &dir, arguments: &arguments, environment: &environment }).await;
+        let of_role = self.of_role.iter().filter(|(of, _)| *of == role).flat_map(|(_, told)| told);
+        let environment: Vec<_> =
+            self.environment.iter().chain(of_role).map(|(name, value)| (*name, &**value)).collect();
+        let mut server = Server::start(Options { dir: &dir, arguments: &arguments, environment: &environment }).await;
+        if let Some(file) = server.ready["secrets_file"].as_str() {
+            let secrets: Value = serde_json::from_slice(&std::fs::read(file).expect("readable")).expect("JSON");
+            self.key = secrets["admin_key"].as_str().map(str::to_owned);
+        }
+        server.http = self.client();
         self.nodes.push((role, server));
         &self.nodes[self.nodes.len() - 1].1
     }

@@ -48,11 +48,22 @@ impl<'a> Options<'a> {
 }
 
 pub(crate) fn http() -> reqwest::Client {
+    client_builder().build().expect("an HTTP client")
+}
+
+/// A client that sends a key with each request, unless the request has one.
+pub(crate) fn http_with_key(key: &str) -> reqwest::Client {
+    let value = format!("Bearer {key}").parse().expect("a header's value");
+    let headers = [(reqwest::header::AUTHORIZATION, value)].into_iter().collect();
+    client_builder().default_headers(headers).build().expect("an HTTP client")
+}
+
+fn client_builder() -> reqwest::ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    reqwest::Client::builder().timeout(PATIENCE).build().expect("an HTTP client")
+    reqwest::Client::builder().timeout(PATIENCE)
 }
 
 /// The binary with free ports and no settings of the caller's environment.

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, Server, http};
+use crate::harness::{PATIENCE, Server, answer};
+
+/// How much must be acknowledged for the load to go on.
+const PROGRESS_RECORDS: usize = 2_000;
 
 /// Running clients.
 pub(crate) struct Load {
@@ -34,12 +37,14 @@ pub(crate) struct Sent {
 }
 
 impl Load {
-    pub(crate) fn start(clients: u64) -> Self {
+    pub(crate) fn start(clients: u64, http: &reqwest::Client) -> Self {
         let acknowledged = Arc::new(Acknowledged::default());
         let collectors = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
         let clients = (0..clients)
-            .map(|client| tokio::spawn(send(client, acknowledged.clone(), collectors.clone(), stop.clone())))
+            .map(|client| {
+                tokio::spawn(send(client, http.clone(), acknowledged.clone(), collectors.clone(), stop.clone()))
+            })
             .collect();
         Self { acknowledged, collectors, stop, clients }
     }
@@ -51,6 +56,15 @@ impl Load {
 
     pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged.records.lock().expect("not poisoned").len()
+    }
+
+    /// Waits until clients had so much acknowledged since now.
+    pub(crate) async fn progress(&self, after: &str) {
+        let (since, before) = (Instant::now(), self.acknowledged());
+        while self.acknowledged() < before + PROGRESS_RECORDS {
+            assert!(since.elapsed() < PATIENCE * 3, "nothing is acknowledged any more after: {after}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Lets every client finish its last request.
@@ -65,7 +79,17 @@ impl Load {
 }
 
 impl Sent {
-    /// Waits until a server finds as many records, and holds an export of it against what was sent.
+    /// Holds an export of a fleet, and its own verification, against what was sent.
+    pub(crate) async fn prove_fleet(&self, api: &Server, on: &str) {
+        wait_for_count(api, self.records.len()).await;
+        self.prove(api).await;
+        let (status, verified) = answer(api.http.post(format!("{}/api/v1/verify", api.api)).json(&json!({}))).await;
+        assert_eq!((status, &verified["sound"]), (200, &json!(true)), "{verified}");
+        let (acknowledged, repeated) = (self.records.len(), self.repeated);
+        eprintln!("{on}: {acknowledged} records acknowledged, {repeated} requests repeated, 0 lost, 0 doubled");
+    }
+
+    /// Holds an export of a server against what was sent.
     pub(crate) async fn prove(&self, server: &Server) {
         let counted = export(server).await;
         for (number, times) in &counted {
@@ -83,11 +107,11 @@ impl Sent {
 /// Sends batches of one to forty records, each under its key until it is acknowledged.
 async fn send(
     client: u64,
+    http: reqwest::Client,
     acknowledged: Arc<Acknowledged>,
     collectors: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
 ) {
-    let http = http();
     let mut rng = fastrand::Rng::with_seed(client);
     let mut next = client << 40;
     for batch in 0.. {

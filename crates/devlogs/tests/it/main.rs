@@ -4,9 +4,11 @@
 //! - [`ingest`]: what the collector does with what it should not get;
 //! - [`crash`]: SIGKILL at random and at each named step, under load, then an exact count;
 //! - [`failures`]: roles apart on real servers that are killed and frozen under load; [`fleet`]: starts them;
+//! - [`cuts`]: the same while the network between each pair is cut; [`proxy`]: cuts it;
 //! - [`roles`]: what one node takes or changes, the others show;
 //! - [`disk`]: a full disk, a read-only directory, a torn or damaged queue;
 //! - [`damage`]: a message of the queue that does not read; [`dead_letters`] and [`replay`];
+//! - [`servers`]: dead letters and replay where queue and store are servers;
 //! - [`metrics`]: what is documented is what there is;
 //! - [`limits`]: memory, start, stop;
 //! - [`cli`]: the client commands;
@@ -18,6 +20,7 @@
 
 mod cli;
 mod crash;
+mod cuts;
 mod damage;
 mod dead_letters;
 mod demo;
@@ -31,6 +34,8 @@ mod limits;
 mod load;
 mod metrics;
 mod path;
+mod proxy;
 mod replay;
 mod roles;
+mod servers;
 mod tls;

@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use crate::harness::{Options, PATIENCE, Server, client, folder};
 
 /// What a replay of the last hour says, which must succeed.
-async fn replay(server: &Server, more: &[&str]) -> Value {
+pub(crate) async fn replay(server: &Server, more: &[&str]) -> Value {
     let arguments = [&["replay", "--from", "-1h", "--output", "json"][..], more].concat();
     let (code, out, err) = client(server, &arguments).await;
     assert_eq!(code, Some(0), "{err}");
     serde_json::from_str(&out).expect("one line of JSON")
 }
 
-fn ids(records: &[Value]) -> Vec<&Value> {
+pub(crate) fn ids(records: &[Value]) -> Vec<&Value> {
     records.iter().map(|record| &record["id"]).collect()
 }
 
-async fn assert_sound(server: &Server) {
+pub(crate) async fn assert_sound(server: &Server) {
     let (code, out, err) = client(server, &["verify", "--url", &server.api]).await;
     assert_eq!(code, Some(0), "{out}{err}");
 }

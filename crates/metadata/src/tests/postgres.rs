@@ -67,6 +67,55 @@ async fn a_restart_of_the_server_is_survived() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_were_read_are_known_while_the_server_is_away() {
+    let mut server = Postgres::start(PostgresOptions::default());
+    let location = server.database();
+    let metadata = Metadata::open(&location).await.unwrap();
+    let strict = Metadata::open(&location).await.unwrap().with_key_grace(Duration::ZERO);
+    let new = || key(DEFAULT_PROJECT, &[Scope::Ingest]);
+    let (info, text) = metadata.create_key(&new()).await.unwrap();
+    let (_, unread) = metadata.create_key(&new()).await.unwrap();
+    for node in [&metadata, &strict] {
+        assert!(node.authenticate_key(&text).await.unwrap().unwrap().confirmed);
+    }
+    server.kill();
+    // Until what was read a moment ago is stale.
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
+
+    let requests: JoinSet<_> = std::iter::repeat_n((metadata.clone(), text.clone()), 16)
+        .map(|(metadata, text)| async move { metadata.authenticate_key(&text).await })
+        .collect();
+    for answer in requests.join_all().await {
+        assert!(!answer.unwrap().unwrap().confirmed, "a key that can't be checked is told from others");
+    }
+    let since = Instant::now();
+    for _ in 0..100 {
+        assert!(metadata.authenticate_key(&text).await.unwrap().is_some());
+    }
+    assert!(since.elapsed() < Duration::from_secs(4), "each request waits for a server that is away");
+    let mut wrong = text.clone();
+    wrong.replace_range(wrong.len() - 4.., "zzzz");
+    assert!(metadata.authenticate_key(&wrong).await.unwrap().is_none(), "the secret is checked all the same");
+    for (node, key) in [(&metadata, &unread), (&strict, &text)] {
+        assert!(node.authenticate_key(key).await.is_err_and(|error| error.is_out_of_reach()));
+    }
+
+    server.restart();
+    let since = Instant::now();
+    while !metadata.authenticate_key(&text).await.unwrap().unwrap().confirmed {
+        assert!(since.elapsed() < Duration::from_secs(20), "the server is not asked again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let other = Metadata::open(&location).await.unwrap();
+    assert!(other.revoke_key(&info.id).await.unwrap());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(metadata.authenticate_key(&text).await.unwrap().is_none());
+    server.kill();
+    let away = metadata.authenticate_key(&text).await;
+    assert!(away.is_err_and(|error| error.is_out_of_reach()), "a revoked key has no grace");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_by_the_parameters_of_the_url() {
     let server = Postgres::start(PostgresOptions { tls: true, ..PostgresOptions::default() });
     let tls = server.tls().unwrap();

@@ -49,7 +49,13 @@ struct OneKey;
 impl Keys for OneKey {
     async fn authenticate(&self, key: &str) -> Result<Option<Principal>, ApiError> {
         let scopes = Scopes::from_iter([Scope::Ingest]);
-        Ok((key == "good").then(|| Principal { id: "1".into(), project: "shop".into(), scopes, service: None }))
+        Ok(["good", "stale"].contains(&key).then(|| Principal {
+            id: "1".into(),
+            project: "shop".into(),
+            scopes,
+            service: None,
+            confirmed: key != "stale",
+        }))
     }
 }
 
@@ -69,6 +75,9 @@ async fn a_key_opens_its_scopes_only() {
     for bad in [headers("x-api-key", "bad"), HeaderMap::new()] {
         assert_eq!(auth.require(&parts(bad), Scope::Ingest).await.unwrap_err().code(), Code::Unauthenticated);
     }
+    let stale = parts(headers("x-api-key", "stale"));
+    assert_eq!(&*auth.require(&stale, Scope::Ingest).await.unwrap().project, "shop");
+    assert_eq!(auth.require(&stale, Scope::Query).await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(&*Auth::Open.require(&parts(HeaderMap::new()), Scope::Admin).await.unwrap().project, DEFAULT_PROJECT);
 }
 

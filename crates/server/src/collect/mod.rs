@@ -224,6 +224,9 @@ impl Collector {
     ) -> Result<Answer, ApiError> {
         let (parts, body) = request.into_parts();
         let principal = self.state.auth.require(&parts, Scope::Ingest).await?;
+        if !principal.confirmed {
+            self.state.metrics.unconfirmed_key();
+        }
         if self.state.health.is_draining() {
             return Err(ApiError::unavailable("the server is shutting down", Duration::from_secs(1)));
         }

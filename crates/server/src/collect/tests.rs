@@ -32,7 +32,7 @@ impl Keys for TestKeys {
             _ => return Ok(None),
         };
         let scopes = Scopes::from_iter([scope]);
-        Ok(Some(Principal { id: key.into(), project: project.into(), scopes, service: None }))
+        Ok(Some(Principal { id: key.into(), project: project.into(), scopes, service: None, confirmed: true }))
     }
 }
 

@@ -105,6 +105,7 @@ impl Keys for Metadata {
             project: found.project,
             scopes: found.scopes.iter().map(scope).collect(),
             service: None,
+            confirmed: found.confirmed,
         }))
     }
 }

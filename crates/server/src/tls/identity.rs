@@ -96,6 +96,7 @@ impl Identities {
                 project: rule.project.clone(),
                 scopes: rule.scopes,
                 service: rule.service.clone(),
+                confirmed: true,
             })
         })
     }

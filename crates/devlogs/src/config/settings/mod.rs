@@ -175,12 +175,21 @@ impl Default for Processor {
 }
 
 /// Keys, users, sessions and dead letters.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metadata {
     /// `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` to share it between nodes. Unset: `metadata.sqlite` in
     /// the data directory.
     pub url: Option<SecretUrl>,
+    /// How long a key that was good when it was last read still opens the collector while the metadata does not answer.
+    /// `0s`: not at all. A revoked key is refused within two seconds whenever the metadata answers.
+    pub key_grace: Age,
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self { url: None, key_grace: Age(metadata::KEY_GRACE) }
+    }
 }
 
 /// The program's own log, on standard error.

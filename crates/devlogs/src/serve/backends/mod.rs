@@ -25,7 +25,9 @@ pub async fn open_metadata(settings: &Settings) -> anyhow::Result<Metadata> {
         let file = settings.data_dir.join("metadata.sqlite").display().to_string();
         return Metadata::open(&file).await.with_context(|| in_data_dir(settings));
     };
-    patiently("the metadata (`metadata.url`)", MetadataError::is_out_of_reach, || Metadata::open(url.reveal())).await
+    let open = || Metadata::open(url.reveal());
+    let metadata = patiently("the metadata (`metadata.url`)", MetadataError::is_out_of_reach, open).await?;
+    Ok(metadata.with_key_grace(settings.metadata.key_grace.0))
 }
 
 /// Tries until the server can be reached.

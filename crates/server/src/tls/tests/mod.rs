@@ -49,7 +49,7 @@ impl Keys for TestKeys {
     async fn authenticate(&self, key: &str) -> Result<Option<Principal>, ApiError> {
         let known = matches!(key, "shop" | "bank");
         let scopes = Scopes::from_iter([Scope::Ingest, Scope::Query]);
-        Ok(known.then(|| Principal { id: key.into(), project: key.into(), scopes, service: None }))
+        Ok(known.then(|| Principal { id: key.into(), project: key.into(), scopes, service: None, confirmed: true }))
     }
 }
 
