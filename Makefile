@@ -15,8 +15,8 @@ run: build ## Build everything and start with --dev --demo
 	$(DEVLOGS) serve --dev --demo
 
 build: web ## Build the binary with the dashboard in it
-	# All targets, as the tests: else the features of dependencies differ, and most of them are built again.
-	$(CARGO) build --release --locked --workspace --all-targets
+	# --examples (there are none) makes cargo choose the dependencies' features as for the tests: else most would be built again.
+	$(CARGO) build --release --locked --workspace --bins --examples
 
 # The stamp, not the page: the server's build makes a page of its own where none is built.
 web: web/node_modules/.built
