@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 
 use crate::level::Severity;
@@ -138,7 +139,7 @@ impl TextColumn {
 /// The fields of each row: interned names and typed values.
 #[derive(Debug, Clone, Default)]
 pub struct FieldsColumn {
-    names: IndexSet<Box<str>>,
+    names: IndexSet<Box<str>, RandomState>,
     /// End of each row in `cells`.
     ends: Vec<u32>,
     cells: Vec<(u32, Cell)>,

@@ -178,6 +178,20 @@ pub struct TraceId(pub [u8; 16]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpanId(pub [u8; 8]);
 
+const NO_DIGIT: u8 = 0xff;
+
+/// The value of each hexadecimal digit.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value] as usize] = value as u8;
+        digits[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
+
 macro_rules! hex_id {
     ($name:ident, $bytes:literal) => {
         impl $name {
@@ -203,8 +217,16 @@ macro_rules! hex_id {
             fn from_str(text: &str) -> Result<Self, IdError> {
                 let error = IdError { digits: $bytes * 2 };
                 let mut bytes = [0; $bytes];
-                hex::decode_to_slice(text, &mut bytes).map_err(|_| error)?;
-                Self::from_bytes(&bytes).ok_or(error)
+                if text.len() != bytes.len() * 2 {
+                    return Err(error);
+                }
+                let mut seen = 0;
+                for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+                    let [high, low] = [pair[0], pair[1]].map(|digit| DIGITS[usize::from(digit)]);
+                    *byte = high << 4 | low;
+                    seen |= high | low;
+                }
+                if seen == NO_DIGIT { Err(error) } else { Self::from_bytes(&bytes).ok_or(error) }
             }
         }
     };

@@ -15,7 +15,7 @@ pub(crate) fn find(record: &mut Record<'_>) {
     }
     let mut parent = None;
     let (mut trace, mut span) = (record.trace_id, record.span_id);
-    for (name, value) in &record.attributes {
+    for (name, value) in record.attributes.iter().filter(|(name, _)| may_be_id(name)) {
         match &**name {
             "trace_id" | "traceId" | "traceID" | "traceid" | "TraceId" | "trace.id" | "otelTraceID" => {
                 trace = trace.or_else(|| hex(value));
@@ -37,6 +37,11 @@ pub(crate) fn find(record: &mut Record<'_>) {
     }
     record.trace_id = trace;
     record.span_id = span;
+}
+
+/// Whether a name may be one of those in [`find`]: lets nearly all others pass without comparing them.
+fn may_be_id(name: &str) -> bool {
+    (6..=11).contains(&name.len()) && matches!(name.as_bytes().last(), Some(b'd' | b'D' | b't'))
 }
 
 fn hex<T: std::str::FromStr>(value: &Value<'_>) -> Option<T> {

@@ -17,7 +17,10 @@ use super::wire::{Malformed, Message};
 use crate::clean::{self, Rejection};
 use crate::level::Severity;
 use crate::limits::Limits;
-use crate::record::{Fields, Record, RecordId, SpanId, TraceId, Value};
+use crate::record::{Fields, Record, RecordId, SpanId, TraceId, UNKNOWN_SERVICE, Value, lookup};
+
+const SERVICE_NAME: &str = "service.name";
+const HOST_NAME: &str = "host.name";
 
 /// What a message's records take from outside of it.
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +122,46 @@ struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     fn decode(group: &'a [u8], context: &DecodeContext<'a>) -> Result<Self, Rejection> {
+        match Self::decode_plain(group, context)? {
+            Some(sender) => Ok(sender),
+            None => Self::decode_any(group, context),
+        }
+    }
+
+    /// The short way of nearly every resource, which matters where each record has one of its own: service and host
+    /// are there once, as text. None for another.
+    fn decode_plain(group: &'a [u8], context: &DecodeContext<'a>) -> Result<Option<Self>, Rejection> {
+        let mut values = Values::new(context.limits);
+        let (mut service, mut host, mut resource) = (None, None, Fields::new());
+        for_each_field::<Rejection>(group, 1, &mut |message| {
+            for_each_field::<Rejection>(message, 1, &mut |attribute| {
+                let (name, value) = values.key_value(attribute, context.limits.nesting_max)?;
+                let known = match &*name {
+                    SERVICE_NAME => &mut service,
+                    HOST_NAME => &mut host,
+                    _ => {
+                        resource.push((name, value));
+                        return Ok(());
+                    }
+                };
+                match value {
+                    Value::String(text) if known.is_none() && !text.is_empty() => *known = Some(text),
+                    _ => resource.push((name, value)),
+                }
+                Ok(())
+            })
+        })?;
+        clean::clean_fields(&mut resource, context.limits)?;
+        if lookup(&resource, SERVICE_NAME).is_some() || lookup(&resource, HOST_NAME).is_some() {
+            return Ok(None);
+        }
+        let mut service = service.unwrap_or(Cow::Borrowed(UNKNOWN_SERVICE));
+        clean::clean_text(&mut service);
+        host.iter_mut().for_each(clean::clean_text);
+        Ok(Some(Self { service, host, resource }))
+    }
+
+    fn decode_any(group: &'a [u8], context: &DecodeContext<'a>) -> Result<Self, Rejection> {
         let mut values = Values::new(context.limits);
         let mut record = Record::default();
         for_each_field::<Rejection>(group, 1, &mut |resource| {

@@ -1,7 +1,12 @@
 //! Records to OTLP protobuf.
 
-use super::wire::{framed_len, put_bytes, put_fixed64, put_length, put_tagged_varint, varint_len};
+use super::wire::{
+    framed_len, put_bytes, put_fixed64, put_framed, put_length, put_tagged_varint, put_text_pair, varint_len,
+};
 use crate::record::{Record, UNKNOWN_SERVICE, Value};
+
+/// Room for the records of a group, until it turns out to be larger.
+const GROUP_BYTES: usize = 4 << 10;
 
 /// Writes an `ExportLogsServiceRequest`, grouping consecutive records of the same service, host and resource.
 ///
@@ -21,6 +26,12 @@ impl Encoder {
         Self::default()
     }
 
+    /// With room for about `bytes`.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let (out, records) = (Vec::with_capacity(bytes), Vec::with_capacity(bytes.min(GROUP_BYTES)));
+        Self { out, records, ..Self::default() }
+    }
+
     pub fn push(&mut self, record: &Record<'_>) {
         self.scratch.clear();
         put_resource(&mut self.scratch, record);
@@ -28,8 +39,7 @@ impl Encoder {
             self.close_group();
             std::mem::swap(&mut self.scratch, &mut self.resource);
         }
-        put_length(&mut self.records, 2, record_len(record));
-        put_record(&mut self.records, record);
+        put_framed(&mut self.records, 2, |out| put_record(out, record));
         self.count += 1;
     }
 
@@ -65,23 +75,14 @@ impl Encoder {
 
 fn put_resource(out: &mut Vec<u8>, record: &Record<'_>) {
     if record.service != UNKNOWN_SERVICE {
-        put_key_value(out, 1, "service.name", &Value::String(record.service.as_ref().into()));
+        put_text_pair(out, 1, "service.name", &record.service);
     }
     if let Some(host) = &record.host {
-        put_key_value(out, 1, "host.name", &Value::String(host.as_ref().into()));
+        put_text_pair(out, 1, "host.name", host);
     }
     for (name, value) in &record.resource {
         put_key_value(out, 1, name, value);
     }
-}
-
-/// The length of what [`put_record`] writes.
-fn record_len(record: &Record<'_>) -> usize {
-    let severity = record.severity.map_or(0, |_| 2);
-    let body = if record.message.is_empty() { 0 } else { framed_len(framed_len(record.message.len())) };
-    let attributes: usize = record.attributes.iter().map(|(name, value)| framed_len(key_value_len(name, value))).sum();
-    let ids = record.trace_id.map_or(0, |_| framed_len(16)) + record.span_id.map_or(0, |_| framed_len(8));
-    9 + severity + body + attributes + ids + 9
 }
 
 fn put_record(out: &mut Vec<u8>, record: &Record<'_>) {
@@ -106,6 +107,9 @@ fn put_record(out: &mut Vec<u8>, record: &Record<'_>) {
 }
 
 fn put_key_value(out: &mut Vec<u8>, field: u8, name: &str, value: &Value<'_>) {
+    if let Value::String(text) = value {
+        return put_text_pair(out, field, name, text);
+    }
     put_length(out, field, key_value_len(name, value));
     put_bytes(out, 1, name.as_bytes());
     put_length(out, 2, value_len(value));

@@ -39,6 +39,7 @@ pub(super) struct Message<'a>(pub(super) &'a [u8]);
 
 impl<'a> Message<'a> {
     /// The next field's number and value; None at the end.
+    #[inline]
     pub(super) fn next(&mut self) -> Result<Option<(u32, Wire<'a>)>, Malformed> {
         if self.0.is_empty() {
             return Ok(None);
@@ -66,7 +67,19 @@ impl<'a> Message<'a> {
         Ok(array)
     }
 
+    #[inline]
     fn take_varint(&mut self) -> Result<u64, Malformed> {
+        match self.0.split_first() {
+            // Nearly every tag and most lengths.
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.0 = rest;
+                Ok(byte.into())
+            }
+            _ => self.take_long_varint(),
+        }
+    }
+
+    fn take_long_varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for (index, &byte) in self.0.iter().enumerate().take(10) {
             // The tenth byte has room for one bit.
@@ -119,6 +132,43 @@ pub(super) fn put_length(out: &mut Vec<u8>, field: u8, length: usize) {
 pub(super) fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     put_length(out, field, bytes.len());
     out.extend_from_slice(bytes);
+}
+
+/// A field that `body` writes and whose length is known only then.
+pub(super) fn put_framed(out: &mut Vec<u8>, field: u8, body: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(&[tag(field, 2), 0, 0]);
+    let start = out.len();
+    body(out);
+    let length = out.len() - start;
+    if (0x80..0x4000).contains(&length) {
+        out[start - 2] = length as u8 | 0x80;
+        out[start - 1] = (length >> 7) as u8;
+    } else {
+        // Two bytes are kept free, since that is what nearly every record's length takes. Others move.
+        let mut head = Vec::with_capacity(10);
+        put_varint(&mut head, length as u64);
+        out.splice(start - 2..start, head);
+    }
+}
+
+/// A `KeyValue` whose value is text, as most are.
+pub(super) fn put_text_pair(out: &mut Vec<u8>, field: u8, name: &str, text: &str) {
+    let (name, text) = (name.as_bytes(), text.as_bytes());
+    let value = framed_len(text.len());
+    let pair = framed_len(name.len()) + framed_len(value);
+    if pair < 0x80 {
+        // Every length is one byte.
+        out.reserve(2 + pair);
+        out.extend_from_slice(&[tag(field, 2), pair as u8, tag(1, 2), name.len() as u8]);
+        out.extend_from_slice(name);
+        out.extend_from_slice(&[tag(2, 2), value as u8, tag(1, 2), text.len() as u8]);
+        out.extend_from_slice(text);
+    } else {
+        put_length(out, field, pair);
+        put_bytes(out, 1, name);
+        put_length(out, 2, value);
+        put_bytes(out, 1, text);
+    }
 }
 
 /// What a field of `length` bytes takes with its head.
