@@ -14,7 +14,7 @@ use model::{Fields, Record};
 
 use super::fields::Mapper;
 use super::json::{JsonError, parse_object};
-use super::{Decoded, Rejected, too_many_records};
+use super::{Decoded, Rejected, plain, too_many_records};
 use crate::error::{ApiError, Code};
 
 /// The JSON text of a record may be this many times as long as a record: escapes and blanks take room, and a parsed
@@ -86,10 +86,10 @@ impl<'a> Reader<'a> {
             text: std::str::from_utf8(body).ok(),
             limits,
             now,
-            fields: Fields::with_capacity(32),
-            record: Record::default(),
+            fields: Fields::new(),
+            record: Record { attributes: Fields::with_capacity(16), ..Record::default() },
             mapper: Mapper::default(),
-            encoder: Encoder::new(),
+            encoder: Encoder::with_capacity(body.len()),
             records: 0,
             rejected: Vec::new(),
         }
@@ -152,13 +152,20 @@ impl<'a> Reader<'a> {
             None => std::str::from_utf8(&self.body[start..end]).ok(),
         };
         let text = text.ok_or(Rejection::NotUtf8)?;
+        if !plain::read(text, &mut self.record, self.now, self.limits) {
+            self.read_any(text)?;
+        }
+        self.encoder.push(&self.record);
+        Ok(())
+    }
+
+    fn read_any(&mut self, text: &'a str) -> Result<(), Refusal> {
         parse_object(text, self.limits.nesting_max, &mut self.fields).map_err(Refusal::Json)?;
         if self.fields.is_empty() {
             return Err(Refusal::Empty);
         }
         self.mapper.map(&mut self.fields, &mut self.record, self.now, self.limits)?;
         clean(&mut self.record, self.limits, self.now)?;
-        self.encoder.push(&self.record);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use model::{Fields, Value};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// No double of this size or above is read without asking whether an integer was meant.
-const INTEGERS_END: f64 = 9_223_372_036_854_775_808.0;
+pub(super) const INTEGERS_END: f64 = 9_223_372_036_854_775_808.0;
 
 /// Parses an object into `fields`, in the order as sent, equal names and all.
 ///
@@ -267,7 +267,7 @@ fn number(text: &str, at: usize) -> (usize, Option<Cow<'static, str>>) {
 }
 
 /// `-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?`, so that mending never makes bad JSON good.
-fn is_json_number(token: &str) -> bool {
+pub(super) fn is_json_number(token: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let token = token.strip_prefix('-').unwrap_or(token);
     let (mantissa, exponent) = match token.split_once(['e', 'E']) {

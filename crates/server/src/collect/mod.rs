@@ -3,7 +3,8 @@
 //! Every protocol takes the same way, [`Collector::receive`]: who is it → read the body → unpack it → decode it to OTLP
 //! → append it → answer. A protocol is a function from a body to [`Decoded`], in a file of its own:
 //!
-//! - [`ingest`]: `POST /v1/ingest`, with [`json`] (parsing) and [`fields`] (which name means what);
+//! - [`ingest`]: `POST /v1/ingest`, with [`json`] (parsing), [`fields`] (which name means what) and [`plain`] (the short
+//!   way of most records);
 //! - [`otlp`]: `POST /v1/logs`;
 //! - [`grpc`]: the same over gRPC;
 //! - [`service`]: the service of a credential, for records that name none.
@@ -20,6 +21,7 @@ mod idempotency;
 mod ingest;
 mod json;
 mod otlp;
+mod plain;
 mod service;
 
 use std::future::Future;
