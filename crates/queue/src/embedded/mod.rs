@@ -67,6 +67,8 @@
 //!
 //! - A message is acknowledged, and seen by readers, only after the fsync of its group. A group is written only after
 //!   the group before it is durable.
+//! - The last durable messages also stay in memory, up to `recent_bytes_max`, for readers that keep up. The files alone
+//!   are the truth: nothing is in memory that they do not hold.
 //! - A position is never given twice. The last segment with messages is never deleted: it tells the next position.
 //! - Opening reads headers and trailers. A segment without a trailer is read whole. Where it does not read on at
 //!   position p, the rest is searched for frames. If one of a group that began after p is there, or a segment follows,
@@ -90,6 +92,7 @@ mod groups;
 mod identity;
 mod keeper;
 mod partition;
+mod recent;
 mod recover;
 mod segment;
 mod verify;
@@ -108,6 +111,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use model::position::{Incarnation, Partition, Position};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -175,7 +179,7 @@ impl EmbeddedQueue {
         let lock = Lock::take(&config.dir, true)?;
         let identity = Identity::open(&*vfs, &config.dir, config.partitions)?;
         let groups = Groups::open(Arc::clone(&vfs), config.dir.join(GROUPS_DIR), identity.incarnation)?;
-        let logs = open_logs(&vfs, &config.dir, identity, &metrics)?;
+        let logs = open_logs(&vfs, &config, identity, &metrics)?;
         for log in &logs {
             groups.each(log.partition.0, |group, committed| {
                 let next = log.next();
@@ -309,16 +313,18 @@ impl Drop for EmbeddedQueue {
 /// Opens all partitions at once: after a crash each has a segment to read.
 fn open_logs(
     vfs: &Arc<dyn Vfs>,
-    dir: &Path,
+    config: &EmbeddedConfig,
     identity: Identity,
     metrics: &Metrics,
 ) -> Result<Vec<Arc<PartitionLog>>, QueueError> {
+    let dir = &config.dir;
+    let recent_bytes_max = config.recent_bytes_max / identity.partitions.max(1) as usize;
     let opened: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..identity.partitions)
             .map(Partition)
             .map(|partition| {
                 let (vfs, dir) = (Arc::clone(vfs), partition_dir(dir, partition));
-                scope.spawn(move || PartitionLog::open(vfs, dir, partition, identity.incarnation))
+                scope.spawn(move || PartitionLog::open(vfs, dir, partition, identity.incarnation, recent_bytes_max))
             })
             .collect();
         threads.into_iter().map(|thread| thread.join()).collect()
@@ -365,13 +371,21 @@ impl Queue for EmbeddedQueue {
         let bytes = u32::try_from(frame::bytes_max(&message)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.buffer).acquire_many_owned(bytes.min(self.buffer_bytes_max)).await;
         let room = room.map_err(|_| QueueError::Closed)?;
-        let frame = if message.payload.len() <= ENCODE_INLINE_BYTES_MAX {
-            frame::encode(&message)?
+        let (message, frame) = if message.payload.len() <= ENCODE_INLINE_BYTES_MAX {
+            // A copy of its own: a small payload may be a part of a connection's large buffer, which would stay too.
+            let payload = Bytes::copy_from_slice(&message.payload);
+            let message = Message { payload, ..message };
+            let frame = frame::encode(&message)?;
+            (message, frame)
         } else {
-            blocking(move || Ok(frame::encode(&message)?)).await?
+            blocking(move || {
+                let frame = frame::encode(&message)?;
+                Ok((message, frame))
+            })
+            .await?
         };
         let (done, outcome) = oneshot::channel();
-        self.inboxes[partition.0 as usize].push(Pending { frame, done, room })?;
+        self.inboxes[partition.0 as usize].push(Pending { message, frame, done, room })?;
         let gone = |_| QueueError::Unknown("the thread that writes the queue is gone".to_owned());
         outcome.await.map_err(gone)?
     }
@@ -386,6 +400,9 @@ impl Queue for EmbeddedQueue {
         let log = Arc::clone(self.log(partition)?);
         if !log.wait(from.0, wait).await? {
             return Ok(Vec::new());
+        }
+        if let Some(deliveries) = log.read_recent(from.0, bytes_max) {
+            return Ok(deliveries);
         }
         blocking(move || log.read(from.0, bytes_max)).await
     }

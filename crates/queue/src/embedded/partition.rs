@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::position::{Incarnation, Partition, Position};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use super::frame;
+use super::recent::Recent;
 use super::recover::{Damage, Recovered, recover};
 use super::segment::{Segment, SegmentHeader};
 use super::vfs::{Mode, Vfs, VfsFile, at};
 use super::walk::Walk;
-use crate::{Delivery, PartitionState, QueueError};
+use crate::{Delivery, Message, PartitionState, QueueError};
 
 /// A read asks the kernel for at least this much at once, or for what there is.
 const READ_BYTES: usize = 256 << 10;
@@ -36,6 +37,7 @@ pub(super) struct PartitionLog {
     pub(super) vfs: Arc<dyn Vfs>,
     /// In order. Only the last may be unsealed.
     segments: RwLock<VecDeque<Arc<Segment>>>,
+    recent: Mutex<Recent>,
     tip: watch::Sender<Tip>,
 }
 
@@ -46,6 +48,7 @@ impl PartitionLog {
         dir: PathBuf,
         partition: Partition,
         incarnation: Incarnation,
+        recent_bytes_max: usize,
     ) -> io::Result<(Self, Vec<Damage>)> {
         std::fs::create_dir_all(&dir).map_err(|error| at(&dir, &error))?;
         for entry in std::fs::read_dir(&dir)? {
@@ -57,11 +60,18 @@ impl PartitionLog {
         let Recovered { segments, next, damages } = recover(&*vfs, &dir, partition, incarnation)?;
         let segments = RwLock::new(segments.into_iter().map(Arc::new).collect());
         let tip = watch::Sender::new(Tip { next, closed: false });
-        Ok((Self { partition, incarnation, dir, vfs, segments, tip }, damages))
+        let recent = Mutex::new(Recent::new(recent_bytes_max));
+        Ok((Self { partition, incarnation, dir, vfs, segments, recent, tip }, damages))
     }
 
     pub(super) fn next(&self) -> u64 {
         self.tip.borrow().next
+    }
+
+    /// Keeps messages that are durable now, the first at `position`, for readers that keep up.
+    pub(super) fn remember(&self, position: u64, messages: impl Iterator<Item = Message>) {
+        let mut recent = self.recent.lock();
+        (position..).zip(messages).for_each(|(position, message)| recent.push(position, message));
     }
 
     /// Lets readers see messages up to `next`.
@@ -141,6 +151,12 @@ impl PartitionLog {
             Ok(Ok(tip)) if !tip.closed => Ok(true),
             Ok(_) => Err(QueueError::Closed),
         }
+    }
+
+    /// What [`Self::read`] would give, if it is in memory.
+    pub(super) fn read_recent(&self, from: u64, bytes_max: usize) -> Option<Vec<Delivery>> {
+        let is_kept = self.segments.read().front().is_some_and(|oldest| oldest.base() <= from);
+        if is_kept { self.recent.lock().read(from, bytes_max) } else { None }
     }
 
     /// Reads durable messages from `from` on; see [`crate::Queue::read`]. Blocks on the disk.
@@ -237,7 +253,7 @@ impl Batch {
         self.messages.is_empty() || bytes <= self.bytes_left
     }
 
-    fn push(&mut self, message: crate::Message) {
+    fn push(&mut self, message: Message) {
         self.bytes_left = self.bytes_left.saturating_sub(message.payload.len());
         self.messages.push(Delivery { position: Position(self.expected), message });
         self.expected += 1;

@@ -15,8 +15,8 @@ use super::partition::PartitionLog;
 use super::segment::{self, Segment, TRAILER_BYTES};
 use super::vfs::{Mode, VfsFile};
 use super::walk::Walk;
-use crate::QueueError;
 use crate::metrics::Metrics;
+use crate::{Message, QueueError};
 
 /// The kernel takes at most this many parts in one write.
 const PARTS_MAX: usize = 1024;
@@ -28,6 +28,8 @@ const DISK_FULL_RETRY: Duration = Duration::from_secs(5);
 /// A message on its way to the disk.
 #[derive(Debug)]
 pub(super) struct Pending {
+    /// What the frame holds, for [`PartitionLog::remember`].
+    pub(super) message: Message,
     pub(super) frame: Encoded,
     pub(super) done: oneshot::Sender<Result<Position, QueueError>>,
     /// Room in the buffer, given back when the message is written or has failed.
@@ -239,10 +241,13 @@ impl Writer {
             .collect();
         let next = first + group.len() as u64;
         segment.publish(next, offset, (first..).zip(offsets));
+        let (messages, waiters): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|Pending { message, done, room, .. }| (message, (done, room))).unzip();
+        self.log.remember(first, messages.into_iter());
         self.log.advance(next);
         self.gate.appended(offset - start);
-        self.metrics.appended(self.log.partition, group.len() as u64, offset - start);
-        for (position, Pending { done, room, .. }) in (first..).zip(group) {
+        self.metrics.appended(self.log.partition, next - first, offset - start);
+        for (position, (done, room)) in (first..).zip(waiters) {
             drop(room);
             // Nobody waits any more when the caller gave up; the message stays stored.
             let _ = done.send(Ok(Position(position)));

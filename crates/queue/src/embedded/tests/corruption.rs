@@ -40,7 +40,7 @@ fn fast() -> Arc<dyn Vfs> {
 }
 
 fn open_log(dir: &Path) -> (Arc<PartitionLog>, bool) {
-    let (log, damages) = PartitionLog::open(fast(), dir.to_owned(), PARTITION, INCARNATION).expect("open");
+    let (log, damages) = PartitionLog::open(fast(), dir.to_owned(), PARTITION, INCARNATION, 0).expect("open");
     (Arc::new(log), !damages.is_empty())
 }
 
@@ -53,7 +53,8 @@ fn write_groups(log: &Arc<PartitionLog>, groups: &[Vec<Message>], seal: bool) {
         let mut pending = Vec::new();
         for message in group {
             let room = Arc::clone(&buffer).try_acquire_owned().expect("room");
-            pending.push(Pending { frame: frame::encode(message).expect("encode"), done: oneshot::channel().0, room });
+            let (message, frame) = (message.clone(), frame::encode(message).expect("encode"));
+            pending.push(Pending { message, frame, done: oneshot::channel().0, room });
         }
         writer.write_all(pending);
     }

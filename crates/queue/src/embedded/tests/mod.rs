@@ -81,13 +81,16 @@ pub(super) fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
-struct TempSite(tempfile::TempDir);
+struct TempSite {
+    dir: tempfile::TempDir,
+    recent_bytes_max: usize,
+}
 
 #[async_trait]
 impl Site for TempSite {
     async fn open(&self) -> Arc<dyn Queue> {
-        let config = EmbeddedConfig { retention_age: Some(Duration::ZERO), ..config(self.0.path()) };
-        Arc::new(open(config))
+        let (retention_age, recent_bytes_max) = (Some(Duration::ZERO), self.recent_bytes_max);
+        Arc::new(open(EmbeddedConfig { retention_age, recent_bytes_max, ..config(self.dir.path()) }))
     }
 
     async fn expire(&self, queue: &dyn Queue, partition: Partition) -> bool {
@@ -105,7 +108,32 @@ impl Site for TempSite {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeps_the_contract_of_a_queue() {
-    conformance::run(|| Box::new(TempSite(temp_dir()))).await;
+    for recent_bytes_max in [0, 16 << 20] {
+        conformance::run(|| Box::new(TempSite { dir: temp_dir(), recent_bytes_max })).await;
+    }
+}
+
+#[tokio::test]
+async fn memory_and_disk_give_the_same_messages() {
+    let dir = temp_dir();
+    let recent_bytes_max = 2 * (20 << 10);
+    let queue = open(EmbeddedConfig { recent_bytes_max, ..config(dir.path()) });
+    let log = &queue.keeper.logs[0];
+    for number in 0..200 {
+        queue.append(ZERO, message(number, 300)).await.expect("append");
+        for bytes_max in [0, 1_000, 1 << 20] {
+            let from = number.saturating_sub(7);
+            let recent = log.read_recent(from, bytes_max).expect("the last messages are in memory");
+            let stored = log.read(from, bytes_max).expect("read");
+            assert_eq!(recent, stored[..recent.len()], "from {from}, {bytes_max} bytes");
+            assert_eq!(recent.len(), stored.len(), "from {from}, {bytes_max} bytes");
+        }
+    }
+    let oldest = (0..200).find(|&from| log.read_recent(from, 0).is_some()).expect("some are in memory");
+    assert!((120..180).contains(&oldest), "memory is bounded: {oldest}");
+    assert!(log.read_recent(200, 1 << 20).is_none(), "nothing is made up behind the end");
+    let (read, error) = read_from(&queue, ZERO, Position(0)).await;
+    assert_eq!((numbers(&read), error.is_none()), ((0..200).collect(), true), "over both");
 }
 
 #[tokio::test]

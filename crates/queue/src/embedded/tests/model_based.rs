@@ -56,7 +56,8 @@ struct Model {
 
 /// Retention and small segments, so that rolling and deleting happen all the time.
 fn model_config(dir: &std::path::Path) -> EmbeddedConfig {
-    EmbeddedConfig { segment_bytes: 16 << 10, retention_bytes: 64 << 10, ..config(dir) }
+    // A part of the reads is answered from memory, the rest from the disk.
+    EmbeddedConfig { segment_bytes: 16 << 10, retention_bytes: 64 << 10, recent_bytes_max: 16 << 10, ..config(dir) }
 }
 
 /// Both groups are known from the start, so that retention keeps messages for them. The keeper's thread is ended: it
@@ -78,17 +79,20 @@ async fn apply(queue: &EmbeddedQueue, model: &mut Model, step: &Step) {
             let numbers = model.number..model.number + count;
             model.number += count;
             let appends = numbers.clone().map(|number| queue.append(Partition(partition), message(number, bytes)));
-            // Polled in order, so that they are given positions in order.
+            let mut stored = Vec::new();
             for (number, outcome) in numbers.zip(futures::future::join_all(appends).await) {
-                let stored = &mut model.messages[partition as usize];
                 match outcome {
-                    Ok(position) => {
-                        assert_eq!(position, Position(stored.len() as u64));
-                        stored.push(number);
-                    }
+                    Ok(position) => stored.push((position, number)),
                     Err(QueueError::Unavailable { .. }) => {}
                     Err(error) => panic!("append: {error}"),
                 }
+            }
+            // Near the bound each looks at the disk first, and they pass each other.
+            stored.sort();
+            let messages = &mut model.messages[partition as usize];
+            for (position, number) in stored {
+                assert_eq!(position, Position(messages.len() as u64));
+                messages.push(number);
             }
         }
         Step::Commit { group, partition, percent } => {
