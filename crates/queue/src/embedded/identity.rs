@@ -17,9 +17,7 @@ const META: &str = "queue.meta";
 
 /// Holds the directory until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
-}
+pub(super) struct Lock(File);
 
 impl Lock {
     /// `make` makes the lock's file if there is none; without it the directory may be read-only.
@@ -28,12 +26,21 @@ impl Lock {
         let file = OpenOptions::new().read(true).write(make).create(make).truncate(false).open(&path);
         let file = file.map_err(|error| at(&path, &error))?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(io::Error::new(
                 io::ErrorKind::ResourceBusy,
                 format!("the queue in {} is in use by another process; stop it first", dir.display()),
             )),
             Err(error) => Err(at(&path, &error.into())),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // To close the file is not enough while a process that is being started still has it from us.
+        if let Err(error) = rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock) {
+            tracing::warn!(%error, "the queue's lock could not be given back");
         }
     }
 }
