@@ -57,6 +57,8 @@ pub struct Config {
     /// How long a batch that is not full waits for more messages. Zero writes at once whatever is there; under load
     /// batches fill by themselves, because messages gather while the one before is written.
     pub batch_age_max: Duration,
+    /// After a small batch the next is read so much later, that a trickle of small messages does not cost a batch each.
+    pub batch_gap_min: Duration,
     /// Batches that are decoded and written at once, over all partitions.
     pub batches_in_flight_max: usize,
     /// How often durable positions are committed to the queue, also when nothing comes.
@@ -81,6 +83,7 @@ impl Default for Config {
             batch_rows_max: 50_000,
             batch_bytes_max: 4 << 20,
             batch_age_max: Duration::ZERO,
+            batch_gap_min: Duration::from_millis(2),
             batches_in_flight_max: 2,
             commit_interval: Duration::from_secs(1),
             retry_delay_min: Duration::from_millis(50),

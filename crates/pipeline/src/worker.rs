@@ -1,7 +1,9 @@
 //! The loop of one partition.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,13 @@ use crate::{Context, DeadLetterError};
 
 /// Records of a range that the store may name one by one before the range is halved instead.
 const NAMED_MAX: usize = 32;
+
+/// A batch of fewer records costs about as much as one of so many: the next one then waits until
+/// [`crate::Config::batch_gap_min`] is over.
+const SMALL_ROWS: usize = 1_000;
+
+/// Ranges up to this size are prepared where they were read: handing them to another thread would take longer.
+const INLINE_BYTES_MAX: usize = 64 << 10;
 
 /// Letters that are put at once.
 const LETTERS_MAX: usize = 256;
@@ -60,6 +69,8 @@ pub(crate) struct Worker {
     next: Position,
     committed: Position,
     commit_due: Instant,
+    /// When the next batch may be read.
+    read_due: Instant,
 }
 
 impl Worker {
@@ -71,7 +82,8 @@ impl Worker {
     ) -> Self {
         let lane = Lane { incarnation: context.queue.incarnation(), partition, limits: context.config.limits };
         let (next, committed) = (Position::default(), Position::default());
-        Self { context, lane: Arc::new(lane), permits, stop, next, committed, commit_due: Instant::now() }
+        let now = Instant::now();
+        Self { context, lane: Arc::new(lane), permits, stop, next, committed, commit_due: now, read_due: now }
     }
 
     /// Works until it is stopped.
@@ -115,6 +127,10 @@ impl Worker {
     /// What stands in the queue now, at most about a batch; waits for the first message until a commit is due.
     async fn read(&mut self) -> Result<Vec<Delivery>, Stop> {
         let config = self.context.config.clone();
+        tokio::select! {
+            () = self.stop.cancelled() => return Err(Stop::Shutdown),
+            () = tokio::time::sleep_until(self.read_due) => {}
+        }
         let wait = self.commit_due.saturating_duration_since(Instant::now());
         let mut deliveries = self.read_some(self.next, config.batch_bytes_max, wait).await?;
         let full_at = Instant::now() + config.batch_age_max;
@@ -130,6 +146,9 @@ impl Worker {
                 break;
             }
             deliveries.extend(more);
+        }
+        if (1..SMALL_ROWS).contains(&deliveries.iter().map(rows).sum()) {
+            self.read_due = Instant::now() + config.batch_gap_min;
         }
         Ok(deliveries)
     }
@@ -357,17 +376,22 @@ impl Worker {
         }
     }
 
-    /// Decodes and transforms a range off the async threads. Fails only by a panic, which says where.
+    /// Decodes and transforms a range, a large one off the async threads. Fails only by a panic, which says where.
     async fn prepare(&self, range: &[Planned], refusals: &Refusals) -> Result<Prepared, String> {
         let (range, refusals) = (range.to_vec(), refusals.clone());
         let (lane, from) = (self.lane.clone(), self.next);
         let transforms = self.context.transforms.borrow().clone();
-        tokio::task::spawn_blocking(move || prepare(&range, from, &lane, &transforms, &refusals)).await.map_err(
-            |failure| {
-                error!(partition = %self.lane.partition, position = %from, %failure, "decoding failed by a defect");
-                format!("decoding failed by a defect: {failure}")
-            },
-        )
+        let bytes: usize = range.iter().map(|planned| payload_bytes(&planned.delivery)).sum();
+        let work = move || prepare(&range, from, &lane, &transforms, &refusals);
+        let prepared = if bytes <= INLINE_BYTES_MAX {
+            std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_text(&*panic))
+        } else {
+            tokio::task::spawn_blocking(work).await.map_err(|failure| failure.to_string())
+        };
+        prepared.map_err(|failure| {
+            error!(partition = %self.lane.partition, position = %from, %failure, "decoding failed by a defect");
+            format!("decoding failed by a defect: {failure}")
+        })
     }
 
     async fn bury(&self, prepared: &Prepared) -> Result<(), Stop> {
@@ -447,6 +471,11 @@ fn refuse(mut range: Vec<Planned>, ranges: &mut Vec<Vec<Planned>>, refusals: &mu
         ranges.push(range.split_off(range.len() / 2));
         ranges.push(range);
     }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
 }
 
 fn rows(delivery: &Delivery) -> usize {
