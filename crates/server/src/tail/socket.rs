@@ -31,8 +31,12 @@ const REQUEST_BYTES_MAX: usize = 64 << 10;
 /// What is sent at once.
 const BATCH_RECORDS_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 1 << 20;
-/// Under load records are gathered this long; after a pause the first goes out at once.
-const FLUSH_EVERY: Duration = Duration::from_millis(20);
+/// After a message of so many records the next gathers records for so much longer, so that single records go out at
+/// once and a flood goes out in large messages.
+const GATHER_PER_RECORD: Duration = Duration::from_millis(1);
+const GATHER_MAX: Duration = Duration::from_millis(20);
+/// A farewell is not waited for longer.
+const FAREWELL_MAX: Duration = Duration::from_millis(20);
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// No sign of life, or no progress in sending, for this long ends the connection.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -76,7 +80,7 @@ impl Client {
         let End(frame) = self.talk(&mut socket).await;
         if let Some(frame) = frame {
             // The peer may be gone already.
-            drop(tokio::time::timeout(FLUSH_EVERY, socket.send(Message::Close(Some(frame)))).await);
+            drop(tokio::time::timeout(FAREWELL_MAX, socket.send(Message::Close(Some(frame)))).await);
         }
     }
 
@@ -85,7 +89,7 @@ impl Client {
         let mut pings = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
-        let mut flushed = Instant::now() - FLUSH_EVERY;
+        let mut not_before = Instant::now();
         loop {
             let subscriber = subscription.as_ref().map(|subscription| &*subscription.subscriber);
             tokio::select! {
@@ -105,12 +109,12 @@ impl Client {
                         return end;
                     }
                 }
-                () = arrived(subscriber, flushed + FLUSH_EVERY) => {
+                () = arrived(subscriber, not_before) => {
                     let Some(subscriber) = subscriber else { continue };
-                    if let Err(end) = send_arrivals(socket, subscriber).await {
-                        return end;
+                    match send_arrivals(socket, subscriber).await {
+                        Ok(records) => not_before = Instant::now() + GATHER_MAX.min(GATHER_PER_RECORD * records),
+                        Err(end) => return end,
                     }
-                    flushed = Instant::now();
                 }
                 _ = pings.tick() => {
                     if heard.elapsed() > SILENCE_MAX {
@@ -169,14 +173,16 @@ async fn arrived(subscriber: Option<&Subscriber>, not_before: Instant) {
     }
 }
 
-async fn send_arrivals(socket: &mut WebSocket, subscriber: &Subscriber) -> Result<(), End> {
+/// Sends what waits and says how many records that was.
+async fn send_arrivals(socket: &mut WebSocket, subscriber: &Subscriber) -> Result<u32, End> {
     let Arrivals { dropped, records } = subscriber.take(BATCH_RECORDS_MAX, BATCH_BYTES_MAX);
     if dropped > 0 {
         send(socket, json!({"type": "dropped", "count": dropped}).to_string()).await?;
     }
     if records.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
+    let count = records.len() as u32;
     let length: usize = records.iter().map(|record| record.len() + 1).sum();
     let mut text = String::with_capacity(length + 40);
     text.push_str("{\"type\":\"records\",\"records\":[");
@@ -187,7 +193,8 @@ async fn send_arrivals(socket: &mut WebSocket, subscriber: &Subscriber) -> Resul
         text.push_str(record);
     }
     text.push_str("]}");
-    send(socket, text).await
+    send(socket, text).await?;
+    Ok(count)
 }
 
 async fn send(socket: &mut WebSocket, text: String) -> Result<(), End> {
