@@ -4,7 +4,7 @@
 //! `X-API-Key: KEY` or `DD-API-KEY: KEY`; the first of these that is there counts. Browsers have a session cookie
 //! instead, which [`Sessions`] reads. A client certificate is a credential when a rule of [`Identities`] means it: alone,
 //! or beside a key or a session, with which it must then agree. In `--dev` everybody is an admin of the project `default`, and
-//! [`guard_loopback`] keeps foreign web pages out.
+//! [`refuse_foreign`] keeps foreign web pages out.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -12,8 +12,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
@@ -238,24 +236,20 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 
 /// Refuses, on every method, a `Host` that is not loopback (a rebound DNS name) and an `Origin` of a foreign page:
 /// with no key asked for, any web site could otherwise read and write through the user's browser.
-pub async fn guard_loopback(request: Request, next: Next) -> Response {
+pub fn refuse_foreign(request: &Request) -> Option<ApiError> {
     let host = match request.headers().get(header::HOST) {
         Some(host) => Some(host.to_str().unwrap_or_default()),
         None => request.uri().authority().map(http::uri::Authority::as_str),
     };
     if host.is_some_and(|host| !is_loopback(host)) {
-        return ApiError::new(Code::Forbidden, "with --dev only loopback host names are served")
-            .with_hint("open http://localhost with the same port, or start without --dev")
-            .into_response();
+        let refused = ApiError::new(Code::Forbidden, "with --dev only loopback host names are served");
+        return Some(refused.with_hint("open http://localhost with the same port, or start without --dev"));
     }
     let foreign = request.headers().get_all(header::ORIGIN).iter().any(|origin| {
         let origin = origin.to_str().unwrap_or_default();
         !origin.split_once("://").is_some_and(|(_, host)| is_loopback(host))
     });
-    if foreign {
-        return ApiError::new(Code::Forbidden, "with --dev requests of foreign web pages are refused").into_response();
-    }
-    next.run(request).await
+    foreign.then(|| ApiError::new(Code::Forbidden, "with --dev requests of foreign web pages are refused"))
 }
 
 /// Whether `host` or `host:port` names this machine.

@@ -12,6 +12,7 @@ use std::any::Any;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,8 +20,9 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt as _;
 use http::HeaderValue;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -32,10 +34,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::ServerState;
-use crate::auth::guard_loopback;
+use crate::auth::refuse_foreign;
 use crate::error::{ApiError, Code};
 use crate::metrics::Metrics;
 use crate::tls::{Peer, TlsListener, peer};
@@ -250,14 +251,9 @@ pub fn finish(router: Router, state: &ServerState) -> Router {
 }
 
 /// Puts around a router the guards of `--dev` and of client certificates, the net under panics, request ids and the log.
-pub fn wrap(mut router: Router, state: &ServerState) -> Router {
-    if state.auth.is_open() {
-        router = router.layer(from_fn(guard_loopback));
-    }
-    router
-        .layer(from_fn(peer::guard))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(RequestIds::new(), log_errors))
+/// One layer does it all: each costs every request some allocations and copies.
+pub fn wrap(router: Router, state: &ServerState) -> Router {
+    router.layer(from_fn_with_state(Around::new(state.auth.is_open()), around))
 }
 
 async fn not_found(request: Request) -> ApiError {
@@ -268,36 +264,42 @@ async fn method_not_allowed(request: Request) -> ApiError {
     ApiError::new(Code::MethodNotAllowed, format!("`{}` does not take {}", request.uri().path(), request.method()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over by value")]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
     ApiError::internal(format!("panic: {}", message.unwrap_or_default())).into_response()
 }
 
-/// Makes request ids: unique in the process, and unlikely to meet another process's.
+/// What [`around`] knows.
 #[derive(Debug, Clone)]
-struct RequestIds(Arc<AtomicU64>);
+struct Around {
+    loopback_only: bool,
+    /// Request ids are unique in the process, and unlikely to meet another process's.
+    next_id: Arc<AtomicU64>,
+}
 
-impl RequestIds {
-    fn new() -> Self {
-        let start = getrandom::u64().unwrap_or_default();
-        Self(Arc::new(AtomicU64::new(start)))
+impl Around {
+    fn new(loopback_only: bool) -> Self {
+        Self { loopback_only, next_id: Arc::new(AtomicU64::new(getrandom::u64().unwrap_or_default())) }
     }
 
-    fn next(&self) -> String {
-        format!("{:016x}", self.0.fetch_add(1, Ordering::Relaxed))
+    fn refuse(&self, request: &Request) -> Option<Response> {
+        let foreign = || refuse_foreign(request).map(ApiError::into_response);
+        peer::refuse(request).or_else(|| if self.loopback_only { foreign() } else { None })
     }
 }
 
 /// Gives each answer an id, and writes the log line of one that is an error.
-async fn log_errors(State(ids): State<RequestIds>, request: Request<Body>, next: Next) -> Response {
-    let id = ids.next();
+async fn around(State(around): State<Around>, request: Request<Body>, next: Next) -> Response {
+    let id = format!("{:016x}", around.next_id.fetch_add(1, Ordering::Relaxed));
     let started = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = next.run(request).await;
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut response = match around.refuse(&request) {
+        Some(refusal) => refusal,
+        None => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic)),
+    };
     if let Some(error) = response.extensions().get::<Arc<ApiError>>() {
-        let (code, status) = (error.code().as_str(), error.status().as_u16());
+        let (code, status, path) = (error.code().as_str(), error.status().as_u16(), uri.path());
         let (detail, internal) = (error.detail(), error.internal_message().unwrap_or_default());
         let elapsed_ms = started.elapsed().as_millis() as u64;
         if error.code() == Code::Internal {
@@ -308,7 +310,7 @@ async fn log_errors(State(ids): State<RequestIds>, request: Request<Body>, next:
             tracing::debug!(id, %method, path, status, code, detail, internal, elapsed_ms, "request refused");
         }
     }
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Version, header};
 use rustls::CertificateError;
@@ -99,18 +98,14 @@ pub(super) fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certi
 }
 
 /// Refuses every request of a connection whose certificate is no longer good, also where no credentials are needed.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
-    let Some(peer) = request.extensions().get::<Arc<Peer>>() else { return next.run(request).await };
-    match peer.check() {
-        Ok(()) => next.run(request).await,
-        Err(error) if grpc::is_grpc(request.headers()) => grpc::failure(error),
-        Err(error) => {
-            let closing = request.version() < Version::HTTP_2;
-            let mut response = error.into_response();
-            if closing {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
-        }
+pub(crate) fn refuse(request: &Request) -> Option<Response> {
+    let error = request.extensions().get::<Arc<Peer>>()?.check().err()?;
+    if grpc::is_grpc(request.headers()) {
+        return Some(grpc::failure(error));
     }
+    let mut response = error.into_response();
+    if request.version() < Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Some(response)
 }
