@@ -5,6 +5,7 @@
 //! and is never decoded to be encoded again.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -52,8 +53,9 @@ async fn export(State(collector): State<Arc<Collector>>, request: Request) -> Re
     if !is_grpc(request.headers()) {
         return unknown(request).await;
     }
-    let received = collector.receive(Protocol::OtlpGrpc, request, |_| Ok((Format::OtlpProtobuf, Framing::Grpc)));
-    let result = collector.measured(Protocol::OtlpGrpc, received).await;
+    let started = Instant::now();
+    let result = collector.receive(Protocol::OtlpGrpc, request, |_| Ok((Format::OtlpProtobuf, Framing::Grpc))).await;
+    collector.answered(Protocol::OtlpGrpc, started, &result);
     match result {
         Ok(answer) => success(&answer),
         Err(error) => failure(error),

@@ -24,7 +24,6 @@ mod otlp;
 mod plain;
 mod service;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -48,7 +47,7 @@ use crate::ServerState;
 use crate::auth::Scope;
 use crate::edge;
 use crate::error::{ApiError, Code};
-use crate::metrics::Protocol;
+use crate::metrics::{Metrics, Protocol};
 use crate::ops::health_router;
 use budget::{Budget, Share};
 use encoding::Encoding;
@@ -174,6 +173,15 @@ struct Job {
     share: Share,
 }
 
+/// A decoded request: its message, and the answer once that is durable.
+#[derive(Debug)]
+struct Ready {
+    protocol: Protocol,
+    answer: Answer,
+    message: Message,
+    share: Share,
+}
+
 impl Collector {
     /// `lookup` asks the store for idempotency keys; without it only this process's own are known here.
     pub fn new(
@@ -245,57 +253,32 @@ impl Collector {
         let job = Job { protocol, format, project, service, key, received: now(), sent, share };
         // A task of its own: a client that hangs up takes back nothing that was read.
         let this = self.clone();
-        let task = self.tasks.spawn(async move { this.take(job).await });
+        let task = if job.is_small() {
+            let ready = job.decode(&self.config.limits, &self.state.metrics)?;
+            self.tasks.spawn(async move { this.append_ready(ready).await })
+        } else {
+            self.tasks.spawn(async move { this.append_ready(this.decode(job).await?).await })
+        };
         task.await.map_err(ApiError::internal)?
     }
 
-    /// Decodes and appends.
-    async fn take(self: Arc<Self>, job: Job) -> Result<Answer, ApiError> {
-        let (protocol, project, received) = (job.protocol, job.project.clone(), job.received);
-        let (decoded, key, share) = self.decode(job).await?;
-        let answer = Answer { accepted: decoded.accepted, rejected: decoded.rejected };
+    /// Decodes a body away from the threads that serve connections.
+    async fn decode(&self, job: Job) -> Result<Ready, ApiError> {
+        let (limits, metrics) = (self.config.limits, self.state.metrics.clone());
+        let slot = self.decoders.acquire().await.map_err(ApiError::internal)?;
+        let ready = tokio::task::spawn_blocking(move || job.decode(&limits, &metrics)).await;
+        drop(slot);
+        ready.map_err(ApiError::internal)?
+    }
+
+    async fn append_ready(&self, ready: Ready) -> Result<Answer, ApiError> {
+        let Ready { protocol, answer, message, share } = ready;
         if answer.accepted > 0 {
-            let headers = Headers { project, received, records: answer.accepted, key, retry_of: None };
-            self.append(Message { headers, payload: decoded.payload }).await?;
+            self.append(message).await?;
         }
         drop(share);
         self.state.metrics.records(protocol, answer.accepted, answer.rejected.len() as u32);
         Ok(answer)
-    }
-
-    /// Unpacks and decodes a body, large or packed ones away from the threads that serve connections.
-    async fn decode(&self, job: Job) -> Result<(Decoded, Option<IdempotencyKey>, Share), ApiError> {
-        let limits = self.config.limits;
-        let metrics = self.state.metrics.clone();
-        let inline = job.sent.encoding == Encoding::Identity && job.sent.body.len() <= INLINE_BYTES_MAX;
-        let work = move || {
-            let Job { protocol, format, project, service, key, received, sent, mut share } = job;
-            let sent_bytes = sent.body.len();
-            let body = sent.encoding.decode(sent.body, limits.decoded_bytes_max, &mut share)?;
-            metrics.body(protocol, sent_bytes, body.len());
-            let key = key.map(|key| IdempotencyKey { key: key_hash(&project, &key), body: body_hash(&body) });
-            // The message is about as large as the body; what it takes beyond is reserved when it is known.
-            let body_bytes = body.len();
-            share.grow(body_bytes)?;
-            let mut decoded = match format {
-                Format::Ingest => ingest::decode(&body, &limits, received)?,
-                Format::OtlpProtobuf => otlp::decode_protobuf(body, &limits, &project, received)?,
-                Format::OtlpJson => otlp::decode_json(&body, &limits, &project, received)?,
-            };
-            if let Some(service) = service.filter(|_| decoded.accepted > 0) {
-                decoded.payload = service::fill(&decoded.payload, &service).map_err(ApiError::internal)?;
-            }
-            share.shrink(body_bytes);
-            share.grow(decoded.payload.len().saturating_sub(body_bytes))?;
-            Ok((decoded, key, share))
-        };
-        if inline {
-            return work();
-        }
-        let slot = self.decoders.acquire().await.map_err(ApiError::internal)?;
-        let result = tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)?;
-        drop(slot);
-        result
     }
 
     /// Makes a message durable, once if it has a key.
@@ -324,25 +307,52 @@ impl Collector {
     }
 
     /// Counts a request by its outcome.
-    async fn measured(
-        &self,
-        protocol: Protocol,
-        receive: impl Future<Output = Result<Answer, ApiError>>,
-    ) -> Result<Answer, ApiError> {
-        let started = Instant::now();
-        let result = receive.await;
+    fn answered(&self, protocol: Protocol, started: Instant, result: &Result<Answer, ApiError>) {
         let status = result.as_ref().map_or_else(ApiError::status, |_| StatusCode::OK);
         self.state.metrics.answered(protocol, status, started.elapsed());
-        result
+    }
+}
+
+impl Job {
+    /// Whether it is decoded where it was received.
+    fn is_small(&self) -> bool {
+        self.sent.encoding == Encoding::Identity && self.sent.body.len() <= INLINE_BYTES_MAX
+    }
+
+    /// Unpacks and decodes the body.
+    fn decode(self, limits: &Limits, metrics: &Metrics) -> Result<Ready, ApiError> {
+        let Job { protocol, format, project, service, key, received, sent, mut share } = self;
+        let sent_bytes = sent.body.len();
+        let body = sent.encoding.decode(sent.body, limits.decoded_bytes_max, &mut share)?;
+        metrics.body(protocol, sent_bytes, body.len());
+        let key = key.map(|key| IdempotencyKey { key: key_hash(&project, &key), body: body_hash(&body) });
+        // The message is about as large as the body; what it takes beyond is reserved when it is known.
+        let body_bytes = body.len();
+        share.grow(body_bytes)?;
+        let mut decoded = match format {
+            Format::Ingest => ingest::decode(&body, limits, received)?,
+            Format::OtlpProtobuf => otlp::decode_protobuf(body, limits, &project, received)?,
+            Format::OtlpJson => otlp::decode_json(&body, limits, &project, received)?,
+        };
+        if let Some(service) = service.filter(|_| decoded.accepted > 0) {
+            decoded.payload = service::fill(&decoded.payload, &service).map_err(ApiError::internal)?;
+        }
+        share.shrink(body_bytes);
+        share.grow(decoded.payload.len().saturating_sub(body_bytes))?;
+        let Decoded { payload, accepted, rejected } = decoded;
+        let headers = Headers { project, received, records: accepted, key, retry_of: None };
+        Ok(Ready { protocol, answer: Answer { accepted, rejected }, message: Message { headers, payload }, share })
     }
 }
 
 async fn receive_ingest(State(collector): State<Arc<Collector>>, request: Request) -> Response {
+    let started = Instant::now();
     let received = collector.receive(Protocol::Ingest, request, |headers| {
         ingest::check_content_type(headers)?;
         Ok((Format::Ingest, Framing::Http(Encoding::of(headers)?)))
     });
-    let result = collector.measured(Protocol::Ingest, async { received.await.and_then(refuse_if_nothing) }).await;
+    let result = received.await.and_then(refuse_if_nothing);
+    collector.answered(Protocol::Ingest, started, &result);
     match result {
         Ok(Answer { accepted, rejected }) => {
             Json(IngestAnswer { accepted, rejected: rejected.len(), errors: rejected }).into_response()
@@ -364,6 +374,7 @@ fn refuse_if_nothing(answer: Answer) -> Result<Answer, ApiError> {
 }
 
 async fn receive_otlp(State(collector): State<Arc<Collector>>, request: Request) -> Response {
+    let started = Instant::now();
     let wire = otlp::Wire::of(request.headers());
     let received = collector.receive(Protocol::OtlpHttp, request, |headers| {
         let format = match otlp::Wire::of(headers).ok_or_else(otlp::unsupported_type)? {
@@ -372,7 +383,8 @@ async fn receive_otlp(State(collector): State<Arc<Collector>>, request: Request)
         };
         Ok((format, Framing::Http(Encoding::of(headers)?)))
     });
-    let result = collector.measured(Protocol::OtlpHttp, received).await;
+    let result = received.await;
+    collector.answered(Protocol::OtlpHttp, started, &result);
     otlp::http_response(wire.unwrap_or(otlp::Wire::Json), result)
 }
 
