@@ -22,6 +22,10 @@ use crate::{Message, QueueError};
 const PARTS_MAX: usize = 1024;
 /// An index entry and its share of the trailer, kept free for the frame that may need one.
 const INDEX_ROOM_BYTES: u64 = 16;
+/// Below this a group costs about the same whatever its size.
+const SMALL_GROUP_BYTES: usize = 256 << 10;
+/// The longest that a group waits for those who were in the one before it.
+const PATIENCE_MAX: Duration = Duration::from_millis(1);
 /// When to try again after the disk was full.
 const DISK_FULL_RETRY: Duration = Duration::from_secs(5);
 
@@ -46,7 +50,16 @@ pub(super) struct Inbox {
 #[derive(Debug, Default)]
 struct InboxState {
     pending: Vec<Pending>,
+    /// How many the writer waits for once there is one.
+    wanted: usize,
     closed: bool,
+}
+
+impl InboxState {
+    fn is_worth_waiting(&self) -> bool {
+        let bytes: usize = self.pending.iter().map(|pending| pending.frame.bytes().len()).sum();
+        !self.closed && self.pending.len() < self.wanted && bytes < SMALL_GROUP_BYTES
+    }
 }
 
 impl Inbox {
@@ -57,8 +70,11 @@ impl Inbox {
             return Err(QueueError::Closed);
         }
         state.pending.push(pending);
+        let is_due = state.pending.len() == 1 || state.pending.len() == state.wanted;
         drop(state);
-        self.filled.notify_one();
+        if is_due {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -67,15 +83,19 @@ impl Inbox {
         self.filled.notify_one();
     }
 
-    /// Waits for messages; None when the inbox is closed and empty.
-    fn take(&self) -> Option<Vec<Pending>> {
+    /// Waits for messages; None when the inbox is closed and empty. Once there is one, waits for `more` than there were
+    /// at first, `patience` at most.
+    fn take(&self, more: usize, patience: Duration) -> Option<Vec<Pending>> {
         let mut state = self.state.lock();
+        state.wanted = state.pending.len() + more;
         while state.pending.is_empty() {
             if state.closed {
                 return None;
             }
             self.filled.wait(&mut state);
         }
+        let until = Instant::now() + patience;
+        while state.is_worth_waiting() && !self.filled.wait_until(&mut state, until).timed_out() {}
         Some(std::mem::take(&mut state.pending))
     }
 }
@@ -87,6 +107,8 @@ pub(super) struct Writer {
     metrics: Metrics,
     segment_bytes: u64,
     active: Option<Active>,
+    /// How long the last fsync took.
+    sync_time: Duration,
 }
 
 /// The segment being written.
@@ -106,12 +128,17 @@ enum Failure {
 
 impl Writer {
     pub(super) fn new(log: Arc<PartitionLog>, gate: Arc<Gate>, metrics: Metrics, segment_bytes: u64) -> Self {
-        Self { log, gate, metrics, segment_bytes, active: None }
+        Self { log, gate, metrics, segment_bytes, active: None, sync_time: Duration::ZERO }
     }
 
     /// Writes what comes until the inbox is closed and empty. `seal` tells then whether to seal the last segment.
+    ///
+    /// Whom one fsync answered often comes again at once: the next group waits for as many beside those who are there,
+    /// half as long as an fsync takes at most. Else clients fall apart into two halves that wait for each other's fsync.
     pub(super) fn run(mut self, inbox: &Inbox, seal: impl FnOnce() -> bool) {
-        while let Some(pending) = inbox.take() {
+        let mut group = 0;
+        while let Some(pending) = inbox.take(group, PATIENCE_MAX.min(self.sync_time / 2)) {
+            group = pending.len();
             self.write_all(pending);
         }
         if seal() {
@@ -193,7 +220,8 @@ impl Writer {
             self.poison(active);
             return Err(Failure::Unknown(error));
         }
-        self.metrics.fsynced(start.elapsed());
+        self.sync_time = start.elapsed();
+        self.metrics.fsynced(self.sync_time);
         crash_point("queue.after_fsync");
         Ok(())
     }
