@@ -59,7 +59,8 @@ impl Engine {
         for segment in group {
             add_coverage(&mut coverage, segment)?;
         }
-        let sources = group.iter().map(|segment| blocks(segment)).collect::<Result<Vec<_>, _>>()?;
+        let sources = runs(group).into_iter().map(|run| Box::new(run.into_iter().flat_map(blocks)) as Source<'_>);
+        let sources = sources.collect();
         let merge = Merge::new(coverage.target(), BLOCK_ROWS, sources)?;
         let entries = || group.iter().map(|segment| segment.entry());
         let place = Place {
@@ -112,10 +113,28 @@ fn add_coverage(coverage: &mut Coverage, segment: &Segment) -> Result<(), StoreE
     Ok(())
 }
 
-fn blocks(segment: &Segment) -> Result<Source<'_>, StoreError> {
-    let meta = segment.meta()?;
+/// Segments that follow each other in time as one run, so that a merge holds few blocks in memory. The group is sorted
+/// by time.
+fn runs(group: &[Arc<Segment>]) -> Vec<Vec<&Segment>> {
+    let mut runs: Vec<Vec<&Segment>> = Vec::new();
+    for segment in group {
+        let start = segment.entry().ts_min;
+        let before = |run: &&mut Vec<&Segment>| run.last().is_some_and(|last| last.entry().ts_max < start);
+        match runs.iter_mut().find(before) {
+            Some(run) => run.push(segment),
+            None => runs.push(vec![segment]),
+        }
+    }
+    runs
+}
+
+fn blocks(segment: &Segment) -> Source<'_> {
+    let meta = match segment.meta() {
+        Ok(meta) => meta,
+        Err(error) => return Box::new(std::iter::once(Err(error))),
+    };
     let all: Vec<usize> = (0..meta.schema.fields().len()).collect();
-    Ok(Box::new((0..meta.blocks.len()).map(move |block| Ok(segment.read(block, &all, None)?.batch))))
+    Box::new((0..meta.blocks.len()).map(move |block| Ok(segment.read(block, &all, None)?.batch)))
 }
 
 /// Segments to merge: of one project and day, of one tier, those that follow each other most closely.

@@ -60,12 +60,12 @@ impl EmbeddedStoreConfig {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
-            memory_bytes: 128 << 20,
-            flush_bytes: 64 << 20,
+            memory_bytes: 96 << 20,
+            flush_bytes: 40 << 20,
             flush_age: Duration::from_secs(60),
             flush_zstd_level: 1,
             compaction_zstd_level: 3,
-            compaction_fan_in: 4,
+            compaction_fan_in: 8,
             segment_rows_max: 2_000_000,
             retention_age: None,
             retention_bytes: None,

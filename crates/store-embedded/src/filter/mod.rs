@@ -119,11 +119,13 @@ impl Tokens {
         old.into_iter().filter(|hash| *hash != 0).for_each(|hash| self.insert(hash));
     }
 
-    /// Adds every token of a block.
+    /// Adds a folded word of a message.
+    pub(crate) fn add_word(&mut self, word: &[u8]) {
+        self.insert(token(Kind::Word, &[word]));
+    }
+
+    /// Adds every token of a block but the words of its messages.
     pub(crate) fn add_batch(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
-        for message in batch.column(columns::MESSAGE).as_string::<i32>().iter().flatten() {
-            model::query::words::tokens(message, |word| self.insert(token(Kind::Word, &[word])));
-        }
         for (column, kind) in [(columns::TRACE_ID, Kind::TraceId), (columns::ORIGIN, Kind::Origin)] {
             let mut last: &[u8] = &[];
             for id in batch.column(column).as_fixed_size_binary().iter().flatten() {

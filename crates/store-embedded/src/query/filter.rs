@@ -9,12 +9,12 @@ use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{Float64Type, Int64Type, UInt8Type, UInt32Type};
 use memchr::memmem;
 use model::query::eval::TestMatcher;
-use model::query::words::TextMatcher;
 use model::query::{Field, Query, Test};
 use model::record::lookup;
 use model::{RecordId, Severity, SpanId, TraceId};
 use store::StoreError;
 
+use super::templates::{Message, Verdict};
 use super::unit::{Rows, Sparse, is_all_null};
 use crate::columns::{self, Kind, Scope, Strings};
 
@@ -27,7 +27,7 @@ pub(super) enum Predicate {
     And(Vec<Predicate>),
     Or(Vec<Predicate>),
     Not(Box<Predicate>),
-    Message(TextMatcher),
+    Message(Box<Message>),
     Field(Field, FieldTest),
 }
 
@@ -52,7 +52,7 @@ impl Predicate {
             Query::And(and) => Self::And(parts(and)),
             Query::Or(or) => Self::Or(parts(or)),
             Query::Not(part) => Self::Not(Box::new(Self::new(part, project))),
-            Query::Message(text) => Self::Message(TextMatcher::new(text)),
+            Query::Message(text) => Self::Message(Box::new(Message::new(text))),
             Query::Field(Field::Project, test) => {
                 if TestMatcher::new(test).matches_str(project) {
                     Self::All
@@ -94,7 +94,7 @@ impl Predicate {
                 Ok(within & &!&open)
             }
             Self::Not(part) => Ok(within & &!&part.mask(rows, within)?),
-            Self::Message(text) => message_mask(rows, within, |message| text.matches(message)),
+            Self::Message(message) => templates_mask(rows, within, message),
             Self::Field(field, test) => test.mask(field, rows, within),
         }
     }
@@ -113,6 +113,26 @@ pub(super) fn pick(within: &BooleanBuffer, mut holds: impl FnMut(usize) -> bool)
         }
     }
     mask.finish()
+}
+
+/// Asks templates first, and messages where these can't tell.
+fn templates_mask(rows: &mut Rows<'_>, within: &BooleanBuffer, message: &Message) -> Result<BooleanBuffer, StoreError> {
+    let Some(templates) = rows.templates()? else {
+        return message_mask(rows, within, |text| message.matcher.matches(text));
+    };
+    let verdicts = message.verdicts(templates.segment, &templates.dictionary);
+    let numbers = &templates.numbers.rows;
+    let verdict = |row: usize| verdicts.get(usize::from(numbers[row])).copied().unwrap_or(Verdict::Maybe);
+    let mut open = false;
+    let yes = pick(within, |row| {
+        open |= verdict(row) == Verdict::Maybe;
+        verdict(row) == Verdict::Yes
+    });
+    if !open {
+        return Ok(yes);
+    }
+    let maybe = pick(within, |row| verdict(row) == Verdict::Maybe);
+    Ok(&yes | &message_mask(rows, &maybe, |text| message.matcher.matches(text))?)
 }
 
 fn message_mask(

@@ -1,7 +1,7 @@
 //! Answers over a snapshot of one project.
 //!
 //! The way of a query: [`plan`] finds the range of times and what a block must hold; [`unit`] gives the chunks and
-//! blocks that are left; [`filter`] holds their rows against the query, column by column; [`search`], [`histogram`],
+//! blocks that are left; [`filter`] holds their rows against the query, column by column, and templates before messages ([`templates`]); [`search`], [`histogram`],
 //! [`aggregate`], [`fields`] and [`get`] make the answer, on all cores ([`control`]). [`values`] reads a field as
 //! codes or numbers. Only [`sql`] goes through DataFusion.
 //!
@@ -16,6 +16,7 @@ mod histogram;
 mod plan;
 mod search;
 mod sql;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod unit;

@@ -15,7 +15,7 @@ use store::StoreError;
 use crate::chunk::{Chunk, Snapshot};
 use crate::columns;
 use crate::filter::Needs;
-use crate::segment::{Segment, SegmentMeta};
+use crate::segment::{Dictionary, Numbers, Segment, SegmentMeta};
 
 /// Rows that are sorted by (time, id).
 #[derive(Debug, Clone)]
@@ -120,18 +120,27 @@ fn selection(rows: &[u32], total: usize) -> RowSelection {
     selectors.into()
 }
 
+/// The templates of a block's messages.
+#[derive(Debug, Clone)]
+pub(super) struct Templates {
+    pub(super) segment: u64,
+    pub(super) dictionary: Arc<Dictionary>,
+    pub(super) numbers: Arc<Numbers>,
+}
+
 /// The columns of a unit, read when they are first asked for.
 #[derive(Debug)]
 pub(super) struct Rows<'u> {
     pub(super) unit: &'u Unit,
     columns: Vec<Option<ArrayRef>>,
+    templates: Option<Templates>,
     /// Read so far.
     pub(super) bytes: u64,
 }
 
 impl<'u> Rows<'u> {
     pub(super) fn new(unit: &'u Unit) -> Self {
-        Self { unit, columns: vec![None; unit.schema().fields().len()], bytes: 0 }
+        Self { unit, columns: vec![None; unit.schema().fields().len()], templates: None, bytes: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -169,6 +178,17 @@ impl<'u> Rows<'u> {
         let (batch, bytes) = self.unit.read(&[column], Some(rows))?;
         self.bytes += bytes;
         Ok(Sparse::Picked(batch.column(0).clone()))
+    }
+
+    /// The templates of the messages, when these are stored so and were not read yet.
+    pub(super) fn templates(&mut self) -> Result<Option<Templates>, StoreError> {
+        let Unit::Block { segment, block, .. } = self.unit else { return Ok(None) };
+        if self.templates.is_none() && self.columns[columns::MESSAGE].is_none() {
+            let (dictionary, numbers, bytes) = segment.templates(*block)?;
+            self.bytes += bytes;
+            self.templates = Some(Templates { segment: segment.entry().id, dictionary, numbers: Arc::new(numbers) });
+        }
+        Ok(self.templates.clone())
     }
 
     pub(super) fn timestamps(&mut self) -> Result<Int64Array, StoreError> {

@@ -241,18 +241,27 @@ fn severity_codes(
 ) -> Result<(), StoreError> {
     let severities = column.as_primitive::<UInt8Type>();
     let mut table = [UNASKED; 256];
-    for row in mask.set_indices() {
-        let number = if column.is_null(row) { 0 } else { severities.value(row) };
+    let mut code = |row: usize, number: u8, values: &mut Vec<Value<'static>>| -> Result<u32, StoreError> {
         let code = &mut table[usize::from(number)];
         if *code == UNASKED {
             let value = source.value(row)?.unwrap_or(Value::Null).into_owned();
-            let known = codes.values.iter().position(|known| *known == value);
+            let known = values.iter().position(|known| *known == value);
             *code = known.unwrap_or_else(|| {
-                codes.values.push(value);
-                codes.values.len() - 1
+                values.push(value);
+                values.len() - 1
             }) as u32;
         }
-        codes.rows[row] = *code;
+        Ok(*code)
+    };
+    if mask.count_set_bits() == mask.len() && column.null_count() == 0 {
+        for (row, (severity, to)) in severities.values().iter().zip(&mut codes.rows).enumerate() {
+            *to = code(row, *severity, &mut codes.values)?;
+        }
+        return Ok(());
+    }
+    for row in mask.set_indices() {
+        let number = if column.is_null(row) { 0 } else { severities.value(row) };
+        codes.rows[row] = code(row, number, &mut codes.values)?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The index of a segment: what each block holds, checksums, filters.
 //!
 //! Layout, little-endian: magic (8 bytes), version u32, blocks u32, columns u32, offset of the filters u64, their
-//! length u64; for each block: rows u32, ts_min i64, ts_max i64, filter (seed u64, segment u32, segments u32), offset of
-//! its fingerprints in the filters u64, then for each column the CRC32C of its chunk u32; for each column: rows that
-//! have it u64, dictionary u8; for each [`FILTER_PAGE`] bytes of the filters their CRC32C u32. The manifest has the
-//! checksum of the index and all that follows it.
+//! length u64, the dictionary of templates (a frame); for each block: rows u32, ts_min i64, ts_max i64, the units of `ts` and
+//! `observed` in nanoseconds u32 each, filter (seed u64, segment u32, segments u32), offset of
+//! its fingerprints in the filters u64, the numbers and the words of its messages (two frames), then for each column the CRC32C of its chunk u32; for each column: rows that
+//! have it u64, dictionary u8; for each [`FILTER_PAGE`] bytes of the filters their CRC32C u32. A
+//! frame is: offset in the file u64, length u32, length unpacked u32, CRC32C u32. The manifest has the checksum of the index and all that follows it.
 
 use bytes::{Buf, BufMut};
 
@@ -12,7 +13,7 @@ use super::BlockMeta;
 use crate::filter::Filter;
 
 const MAGIC: &[u8; 8] = b"devlogsx";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of filters under one checksum, so that a lookup need not read a whole filter to trust it.
 pub(super) const FILTER_PAGE: usize = 4096;
 
@@ -21,6 +22,7 @@ pub(super) struct Index {
     /// Where the filters begin in the file, and their length.
     pub(super) filters: u64,
     pub(super) filters_len: u64,
+    pub(super) dictionary: FramePlace,
     pub(super) blocks: Vec<IndexBlock>,
     pub(super) columns: Vec<IndexColumn>,
     pub(super) filter_crcs: Vec<u32>,
@@ -29,11 +31,42 @@ pub(super) struct Index {
 #[derive(Debug, PartialEq)]
 pub(super) struct IndexBlock {
     pub(super) meta: BlockMeta,
+    /// Nanoseconds in one of what the columns `ts` and `observed` count.
+    pub(super) units: [u32; 2],
     pub(super) filter: Filter,
     /// From the beginning of the filters.
     pub(super) fingerprints: u64,
+    pub(super) numbers: FramePlace,
+    pub(super) words: FramePlace,
     /// By column.
     pub(super) crcs: Vec<u32>,
+}
+
+/// Where a Zstandard frame stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct FramePlace {
+    pub(super) offset: u64,
+    pub(super) len: u32,
+    pub(super) plain: u32,
+    pub(super) crc: u32,
+}
+
+impl FramePlace {
+    fn encode(self, out: &mut Vec<u8>) {
+        out.put_u64_le(self.offset);
+        out.put_u32_le(self.len);
+        out.put_u32_le(self.plain);
+        out.put_u32_le(self.crc);
+    }
+
+    fn decode(input: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            offset: input.try_get_u64_le().ok()?,
+            len: input.try_get_u32_le().ok()?,
+            plain: input.try_get_u32_le().ok()?,
+            crc: input.try_get_u32_le().ok()?,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,6 +78,12 @@ pub(super) struct IndexColumn {
 }
 
 impl Index {
+    /// The version of an index that this program does not read.
+    pub(super) fn other_version(bytes: &[u8]) -> Option<u32> {
+        let version = bytes.strip_prefix(MAGIC)?.first_chunk()?;
+        Some(u32::from_le_bytes(*version)).filter(|version| *version != VERSION)
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.put_slice(MAGIC);
@@ -53,14 +92,18 @@ impl Index {
         out.put_u32_le(self.columns.len() as u32);
         out.put_u64_le(self.filters);
         out.put_u64_le(self.filters_len);
+        self.dictionary.encode(&mut out);
         for block in &self.blocks {
             out.put_u32_le(block.meta.rows as u32);
             out.put_i64_le(block.meta.ts_min);
             out.put_i64_le(block.meta.ts_max);
+            block.units.iter().for_each(|unit| out.put_u32_le(*unit));
             out.put_u64_le(block.filter.seed);
             out.put_u32_le(block.filter.segment);
             out.put_u32_le(block.filter.segments);
             out.put_u64_le(block.fingerprints);
+            block.numbers.encode(&mut out);
+            block.words.encode(&mut out);
             block.crcs.iter().for_each(|crc| out.put_u32_le(*crc));
         }
         for column in &self.columns {
@@ -85,9 +128,11 @@ impl Index {
         let columns = input.try_get_u32_le().ok()?;
         let filters = input.try_get_u64_le().ok()?;
         let filters_len = input.try_get_u64_le().ok()?;
+        let dictionary = FramePlace::decode(input)?;
         Some(Self {
             filters,
             filters_len,
+            dictionary,
             blocks: (0..blocks).map(|_| decode_block(input, columns)).collect::<Option<_>>()?,
             columns: (0..columns)
                 .map(|_| {
@@ -105,12 +150,16 @@ impl Index {
 fn decode_block(input: &mut &[u8], columns: u32) -> Option<IndexBlock> {
     let rows = input.try_get_u32_le().ok()? as usize;
     let (ts_min, ts_max) = (input.try_get_i64_le().ok()?, input.try_get_i64_le().ok()?);
+    let units = [input.try_get_u32_le().ok()?, input.try_get_u32_le().ok()?];
     let seed = input.try_get_u64_le().ok()?;
     let (segment, segments) = (input.try_get_u32_le().ok()?, input.try_get_u32_le().ok()?);
     Some(IndexBlock {
         meta: BlockMeta { rows, ts_min, ts_max },
+        units,
         filter: Filter { seed, segment, segments },
         fingerprints: input.try_get_u64_le().ok()?,
+        numbers: FramePlace::decode(input)?,
+        words: FramePlace::decode(input)?,
         crcs: (0..columns).map(|_| input.try_get_u32_le().ok()).collect::<Option<_>>()?,
     })
 }

@@ -1,17 +1,16 @@
 //! Reading a segment: only the column chunks asked for, each held against its checksum.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use bytes::{Buf, Bytes};
 use model::crash::crash_point;
-use parking_lot::Mutex;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -21,7 +20,9 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 use store::StoreError;
 
-use super::index::{FILTER_PAGE, Index};
+use super::cache::{Opened, SegmentCache};
+use super::index::{FILTER_PAGE, FramePlace, Index};
+use super::messages::{Dictionary, Numbers};
 use super::{SegmentEntry, SegmentMeta};
 use crate::columns::{self, FieldColumn};
 use crate::filter::Needs;
@@ -99,7 +100,8 @@ impl Segment {
             return Ok(Block { batch, bytes: 0 });
         }
         let chunks = self.chunks(&opened, block, columns)?;
-        let bytes = chunks.bytes();
+        let mut bytes = chunks.bytes();
+        let wanted: Option<Vec<u32>> = columns.contains(&columns::MESSAGE).then(|| picked(selection.as_ref(), rows));
         let mask = ProjectionMask::leaves(opened.arrow.parquet_schema(), columns.iter().copied());
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, opened.arrow.clone())
             .with_row_groups(vec![block])
@@ -112,8 +114,91 @@ impl Segment {
         let batch = read.filter(|batch| batch.num_rows() == rows).ok_or_else(|| self.corrupt("rows are missing"))?;
         // The reader gives columns in the file's order.
         let order = columns.iter().map(|column| columns.iter().filter(|other| *other < column).count());
-        let batch = batch.project(&order.collect::<Vec<_>>()).map_err(|e| self.corrupt(e))?;
+        let mut batch = batch.project(&order.collect::<Vec<_>>()).map_err(|e| self.corrupt(e))?;
+        if let (Some(wanted), Some(at)) = (wanted, columns.iter().position(|column| *column == columns::MESSAGE)) {
+            bytes += u64::from(stored.numbers.len) + u64::from(stored.words.len);
+            batch = self.with_messages(&opened, block, batch, at, &wanted)?;
+        }
+        for (column, unit) in super::TIMES.into_iter().zip(stored.units) {
+            if let Some(at) = columns.iter().position(|other| *other == column) {
+                batch = self.in_nanoseconds(batch, at, unit)?;
+            }
+        }
         Ok(Block { batch, bytes })
+    }
+
+    fn in_nanoseconds(&self, batch: RecordBatch, at: usize, unit: u32) -> Result<RecordBatch, StoreError> {
+        if unit == 1 {
+            return Ok(batch);
+        }
+        let (schema, mut arrays, _) = batch.into_parts();
+        let times =
+            arrays[at].as_primitive_opt::<Int64Type>().ok_or_else(|| self.corrupt("its times are no numbers"))?;
+        arrays[at] = Arc::new(times.unary::<_, Int64Type>(|time| time.wrapping_mul(i64::from(unit))));
+        RecordBatch::try_new(schema, arrays).map_err(|e| self.corrupt(e))
+    }
+
+    /// The templates of this file's messages, those of a block's rows, and the bytes that were read for these.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) fn templates(&self, block: usize) -> Result<(Arc<Dictionary>, Numbers, u64), StoreError> {
+        let opened = self.opened()?;
+        let numbers = self.numbers(&opened, block)?;
+        let bytes = opened.index.blocks[block].numbers.len.into();
+        Ok((self.dictionary(&opened)?.clone(), numbers, bytes))
+    }
+
+    /// The batch with whole messages in column `at`, where those stand that have no template.
+    fn with_messages(
+        &self,
+        opened: &Opened,
+        block: usize,
+        batch: RecordBatch,
+        at: usize,
+        wanted: &[u32],
+    ) -> Result<RecordBatch, StoreError> {
+        let numbers = self.numbers(opened, block)?;
+        let words = self.frame(opened, opened.index.blocks[block].words)?;
+        let rest = batch.column(at).as_string_opt().ok_or_else(|| self.corrupt("its messages are no text"))?;
+        let messages = numbers.messages(self.dictionary(opened)?, &words, wanted, rest);
+        let messages = messages.ok_or_else(|| self.corrupt(format!("the messages of block {block} can't be read")))?;
+        let (schema, mut arrays, _) = batch.into_parts();
+        arrays[at] = Arc::new(messages);
+        RecordBatch::try_new(schema, arrays).map_err(|e| self.corrupt(e))
+    }
+
+    fn numbers(&self, opened: &Opened, block: usize) -> Result<Numbers, StoreError> {
+        let Some(stored) = opened.index.blocks.get(block) else {
+            return Err(StoreError::Internal(format!("{} has no such block", self.entry.file_name())));
+        };
+        let plain = self.frame(opened, stored.numbers)?;
+        let numbers = Numbers::decode(&plain, stored.meta.rows, self.dictionary(opened)?);
+        numbers.ok_or_else(|| self.corrupt(format!("the templates of block {block} can't be read")))
+    }
+
+    fn dictionary<'o>(&self, opened: &'o Opened) -> Result<&'o Arc<Dictionary>, StoreError> {
+        if let Some(dictionary) = opened.dictionary.get() {
+            return Ok(dictionary);
+        }
+        let plain = self.frame(opened, opened.index.dictionary)?;
+        let dictionary = Dictionary::decode(&plain).ok_or_else(|| self.corrupt("its templates can't be read"))?;
+        Ok(opened.dictionary.get_or_init(|| Arc::new(dictionary)))
+    }
+
+    /// A frame of ours, unpacked.
+    fn frame(&self, opened: &Opened, place: FramePlace) -> Result<Vec<u8>, StoreError> {
+        let packed = self.packed(opened, place)?;
+        let plain = zstd::bulk::decompress(&packed, place.plain as usize).map_err(|e| self.corrupt(e))?;
+        if plain.len() == place.plain as usize { Ok(plain) } else { Err(self.corrupt("a frame is cut off")) }
+    }
+
+    fn packed(&self, opened: &Opened, place: FramePlace) -> Result<Bytes, StoreError> {
+        let packed = self.pread(&opened.file, place.offset, place.len as usize)?;
+        if crc32c::crc32c(&packed) != place.crc {
+            return Err(self.corrupt("the checksum of messages is wrong"));
+        }
+        Ok(packed)
     }
 
     /// Holds every byte of the file against its checksums.
@@ -133,9 +218,38 @@ impl Segment {
         let columns: Vec<usize> = (0..opened.index.columns.len()).collect();
         for block in 0..opened.index.blocks.len() {
             self.chunks(&opened, block, &columns)?;
+            self.packed(&opened, opened.index.blocks[block].numbers)?;
+            self.packed(&opened, opened.index.blocks[block].words)?;
         }
+        self.packed(&opened, opened.index.dictionary)?;
         self.filter_part(&opened, 0, opened.index.filters_len as usize)?;
         Ok(())
+    }
+
+    /// The parts of the file: name, bytes, bytes unpacked.
+    #[cfg(test)]
+    pub(crate) fn sizes(&self) -> Result<Vec<(String, u64, u64)>, StoreError> {
+        let opened = self.opened()?;
+        let mut sizes = vec![
+            ("(index and footer)".to_owned(), self.entry.bytes - self.entry.tail, 0),
+            ("(filters)".to_owned(), opened.index.filters_len, 0),
+        ];
+        let mut frame = |name: &str, place: FramePlace| {
+            sizes.push((name.to_owned(), u64::from(place.len), u64::from(place.plain)));
+        };
+        frame("(templates)", opened.index.dictionary);
+        for block in &opened.index.blocks {
+            frame("(template numbers)", block.numbers);
+            frame("(words)", block.words);
+        }
+        for group in opened.arrow.metadata().row_groups() {
+            for (column, field) in group.columns().iter().zip(opened.meta.schema.fields()) {
+                let bytes = [column.compressed_size(), column.uncompressed_size()].map(|size| size as u64);
+                let encodings: Vec<_> = column.encodings().map(|encoding| encoding.to_string()).collect();
+                sizes.push((format!("{} {}", field.name(), encodings.join(",")), bytes[0], bytes[1]));
+            }
+        }
+        Ok(sizes)
     }
 
     /// Rows that have each field in a column of its own.
@@ -166,6 +280,9 @@ impl Segment {
         if crc32c::crc32c(&tail) != self.entry.tail_crc {
             return Err(self.corrupt("the checksum of its index is wrong"));
         }
+        if let Some(version) = Index::other_version(&tail) {
+            return Err(self.corrupt(format!("it has version {version}, which this program does not read")));
+        }
         let index = Index::decode(&tail).ok_or_else(|| self.corrupt("its index can't be read"))?;
         let source = Chunks { len: self.entry.bytes, parts: vec![(self.entry.tail, tail)] };
         let parquet = ParquetMetaDataReader::new()
@@ -176,7 +293,8 @@ impl Segment {
         let names = parquet.file_metadata().schema_descr().columns().iter().map(|column| column.name().to_owned());
         let names: Vec<String> = names.collect();
         let schema = schema(&names, &index).ok_or_else(|| self.corrupt("it has a column of no known name"))?;
-        let size = parquet.memory_size() + index.blocks.len() * (index.columns.len() * 4 + 128);
+        let dictionary = index.dictionary.plain as usize + index.dictionary.plain as usize / 8;
+        let size = parquet.memory_size() + dictionary + index.blocks.len() * (index.columns.len() * 4 + 128);
         let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
         let arrow = ArrowReaderMetadata::try_new(Arc::new(parquet), options).map_err(|e| self.corrupt(e))?;
         if arrow.metadata().num_row_groups() != index.blocks.len() {
@@ -184,7 +302,7 @@ impl Segment {
         }
         let blocks = index.blocks.iter().map(|block| block.meta).collect();
         let meta = Arc::new(SegmentMeta { schema: arrow.schema().clone(), blocks });
-        Ok(Opened { file, meta, arrow, index, size })
+        Ok(Opened { file, meta, arrow, index, dictionary: OnceLock::new(), size })
     }
 
     /// Reads whole column chunks.
@@ -277,6 +395,21 @@ impl Drop for Segment {
     }
 }
 
+/// The rows of a selection, all `rows` when there is none.
+fn picked(selection: Option<&RowSelection>, rows: usize) -> Vec<u32> {
+    let Some(selection) = selection else { return (0..rows as u32).collect() };
+    let mut picked = Vec::with_capacity(rows);
+    let mut at = 0;
+    for run in selection.iter() {
+        let end = at + run.row_count as u32;
+        if !run.skip {
+            picked.extend(at..end);
+        }
+        at = end;
+    }
+    picked
+}
+
 /// The schema of a file: the names say the types, the index which text is read as dictionaries.
 fn schema(names: &[String], index: &Index) -> Option<Schema> {
     let fields: BTreeSet<_> = names.iter().filter_map(|name| FieldColumn::parse(name)).collect();
@@ -290,17 +423,6 @@ fn schema(names: &[String], index: &Index) -> Option<Schema> {
         false => field.as_ref().clone(),
     });
     same.then(|| Schema::new(typed.collect::<Vec<_>>()))
-}
-
-/// A segment whose index and footer were read.
-#[derive(Debug)]
-struct Opened {
-    file: File,
-    meta: Arc<SegmentMeta>,
-    arrow: ArrowReaderMetadata,
-    index: Index,
-    /// What it takes in memory.
-    size: usize,
 }
 
 /// The parts of a file that were read.
@@ -342,46 +464,5 @@ impl ChunkReader for Chunks {
         }
         let bytes = self.rest(start)?;
         (bytes.len() >= length).then(|| bytes.slice(..length)).ok_or_else(|| ParquetError::EOF("cut off".into()))
-    }
-}
-
-/// Indexes, footers and handles of the segments used last.
-#[derive(Debug)]
-pub(crate) struct SegmentCache {
-    bytes_max: usize,
-    clock: AtomicU64,
-    opened: Mutex<HashMap<u64, (Arc<Opened>, u64)>>,
-}
-
-/// Files held open.
-const OPEN_MAX: usize = 256;
-
-impl SegmentCache {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, clock: AtomicU64::new(0), opened: Mutex::default() }
-    }
-
-    fn get(&self, id: u64) -> Option<Arc<Opened>> {
-        let now = self.clock.fetch_add(1, Ordering::Relaxed);
-        self.opened.lock().get_mut(&id).map(|(opened, used)| {
-            *used = now;
-            opened.clone()
-        })
-    }
-
-    /// Makes room by the least recently used; what was put last always stays.
-    fn put(&self, id: u64, new: Arc<Opened>) {
-        let now = self.clock.fetch_add(1, Ordering::Relaxed);
-        let mut opened = self.opened.lock();
-        opened.insert(id, (new, now));
-        let mut bytes: usize = opened.values().map(|(opened, _)| opened.size).sum();
-        while opened.len() > 1 && (bytes > self.bytes_max || opened.len() > OPEN_MAX) {
-            let Some((&oldest, _)) = opened.iter().min_by_key(|(_, (_, used))| *used) else { break };
-            bytes -= opened.remove(&oldest).map_or(0, |(opened, _)| opened.size);
-        }
-    }
-
-    fn remove(&self, id: u64) {
-        self.opened.lock().remove(&id);
     }
 }

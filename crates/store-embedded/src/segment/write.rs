@@ -19,14 +19,13 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use super::index::{FILTER_PAGE, Index, IndexBlock, IndexColumn};
+use super::index::{FILTER_PAGE, FramePlace, Index, IndexBlock, IndexColumn};
+use super::messages::{Encoder, Frame};
 use super::{BLOCK_ROWS, BlockMeta, Day, SegmentEntry};
 use crate::columns::{self, FIXED, Strings};
 use crate::filter::Tokens;
 use crate::merge::Key;
 
-/// Bytes of message text in a page: what is unpacked to show one record.
-const MESSAGE_PAGE_BYTES: usize = 256 << 10;
 /// Text columns with at most this many distinct values in their first block are read as dictionaries.
 const DICTIONARY_VALUES_MAX: usize = 4096;
 
@@ -45,6 +44,7 @@ struct Open {
     file: SerializedFileWriter<Sink>,
     columns: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
+    messages: Encoder,
 }
 
 /// What became of the rows of a [`SegmentWriter`], for the manifest.
@@ -125,19 +125,31 @@ impl SegmentWriter {
                 none.insert(open)
             }
         };
-        let crcs = open.write(block)?;
+        let mut arrays = block.columns().to_vec();
+        let tokens = &mut self.tokens;
+        let split = open.messages.encode(block.column(columns::MESSAGE).as_string(), |word| tokens.add_word(word))?;
+        arrays[columns::MESSAGE] = Arc::new(split.rest);
+        let units = super::TIMES.map(|column| {
+            let (unit, times) = in_largest_unit(&arrays[column]);
+            arrays[column] = times;
+            unit
+        });
+        let crcs = open.write(&arrays)?;
+        let numbers = open.write_frame(&split.numbers)?;
+        let words = open.write_frame(&split.words)?;
         for (column, array) in self.index.columns.iter_mut().zip(block.columns()) {
             column.rows += (array.len() - array.null_count()) as u64;
         }
         self.tokens.add_batch(block).map_err(io::Error::other)?;
-        let (filter, mut fingerprints) = self.tokens.take_filter();
+        let (filter, mut filter_bytes) = self.tokens.take_filter();
         let meta = BlockMeta {
             rows: block.num_rows(),
             ts_min: Key::at(block, 0).ts,
             ts_max: Key::at(block, block.num_rows() - 1).ts,
         };
-        self.index.blocks.push(IndexBlock { meta, filter, fingerprints: self.fingerprints.len() as u64, crcs });
-        self.fingerprints.append(&mut fingerprints);
+        let fingerprints = self.fingerprints.len() as u64;
+        self.index.blocks.push(IndexBlock { meta, units, filter, fingerprints, numbers, words, crcs });
+        self.fingerprints.append(&mut filter_bytes);
         Ok(())
     }
 
@@ -145,6 +157,8 @@ impl SegmentWriter {
     /// block.
     pub(crate) fn finish(mut self, place: Place) -> io::Result<Option<SegmentEntry>> {
         let Some(mut open) = self.open.take() else { return Ok(None) };
+        let dictionary = std::mem::replace(&mut open.messages, Encoder::new(self.zstd_level)?).finish()?;
+        self.index.dictionary = open.write_frame(&dictionary)?;
         self.index.filters = open.file.bytes_written() as u64;
         self.index.filters_len = self.fingerprints.len() as u64;
         self.index.filter_crcs = self.fingerprints.chunks(FILTER_PAGE).map(crc32c::crc32c).collect();
@@ -201,15 +215,15 @@ impl Open {
         let sink = Sink { file: File::create(path)?, pending: Vec::new(), start: 0, crc: 0 };
         let file = SerializedFileWriter::new(sink, parquet.root_schema_ptr(), Arc::new(properties)).map_err(storage)?;
         let factory = ArrowRowGroupWriterFactory::new(&file, schema.clone());
-        Ok((Self { file, columns: factory, schema }, columns))
+        Ok((Self { file, columns: factory, schema, messages: Encoder::new(zstd_level)? }, columns))
     }
 
     /// Writes a row group and gives the checksums of its column chunks.
-    fn write(&mut self, block: &RecordBatch) -> io::Result<Vec<u32>> {
+    fn write(&mut self, columns: &[ArrayRef]) -> io::Result<Vec<u32>> {
         let number = self.file.flushed_row_groups().len();
         let writers = self.columns.create_column_writers(number).map_err(storage)?;
         let mut group = self.file.next_row_group().map_err(storage)?;
-        for ((mut writer, field), array) in writers.into_iter().zip(self.schema.fields()).zip(block.columns()) {
+        for ((mut writer, field), array) in writers.into_iter().zip(self.schema.fields()).zip(columns) {
             for leaf in compute_leaves(field, array).map_err(storage)? {
                 writer.write(&leaf).map_err(storage)?;
             }
@@ -222,6 +236,14 @@ impl Open {
         let crcs = ranges.into_iter().map(|(start, len)| sink.crc_of(start, len)).collect::<io::Result<_>>()?;
         sink.drain()?;
         Ok(crcs)
+    }
+
+    fn write_frame(&mut self, frame: &Frame) -> io::Result<FramePlace> {
+        let offset = self.file.bytes_written() as u64;
+        self.file.write_all(&frame.packed)?;
+        self.sync_sink()?.drain()?;
+        let crc = crc32c::crc32c(&frame.packed);
+        Ok(FramePlace { offset, len: frame.packed.len() as u32, plain: frame.plain, crc })
     }
 
     /// The sink, with all that was written in it.
@@ -239,14 +261,14 @@ fn properties(first: &RecordBatch, zstd_level: i32) -> io::Result<(WriterPropert
         .set_created_by(concat!("devlogs ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(zstd))
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_max_row_group_row_count(Some(BLOCK_ROWS))
-        .set_column_data_page_size_limit(path(FIXED[columns::MESSAGE]), MESSAGE_PAGE_BYTES);
+        .set_max_row_group_row_count(Some(BLOCK_ROWS));
     let mut columns = Vec::with_capacity(first.num_columns());
     for (field, array) in first.schema_ref().fields().iter().zip(first.columns()) {
-        let distinct = distinct(array);
+        let message = field.name() == FIXED[columns::MESSAGE];
+        let distinct = if message { array.len() } else { distinct(array) };
         let repeats = distinct * 2 <= array.len() - array.null_count();
         let text = matches!(field.data_type(), DataType::Utf8 | DataType::Dictionary(..));
-        let wanted = text && field.name() != FIXED[columns::MESSAGE] && field.name() != columns::OVERFLOW;
+        let wanted = text && field.name() != columns::OVERFLOW;
         let dictionary = wanted && repeats && distinct <= DICTIONARY_VALUES_MAX && !is_json(field.name());
         columns.push(IndexColumn { rows: 0, dictionary });
         builder = encode_column(builder, field.name(), field.data_type(), repeats);
@@ -275,6 +297,16 @@ fn encode_column(
 
 fn is_json(column: &str) -> bool {
     columns::FieldColumn::parse(column).is_some_and(|field| field.kind == columns::Kind::Json)
+}
+
+/// Times in the largest unit in which all are whole, and its nanoseconds.
+fn in_largest_unit(times: &ArrayRef) -> (u32, ArrayRef) {
+    let nanoseconds = times.as_primitive::<Int64Type>();
+    let whole = |unit: &u32| nanoseconds.values().iter().all(|time| time % i64::from(*unit) == 0);
+    match [1_000_000_000, 1_000_000, 1_000].into_iter().find(whole) {
+        Some(unit) => (unit, Arc::new(nanoseconds.unary::<_, Int64Type>(|time| time / i64::from(unit)))),
+        None => (1, times.clone()),
+    }
 }
 
 /// A column's name is one part of its path, dots and all.

@@ -3,6 +3,7 @@
 mod corruption;
 mod crash;
 mod life;
+mod measure;
 mod model_test;
 mod values;
 
