@@ -1,4 +1,7 @@
-//! Merging segments: many small files of a day become few large ones, compressed harder.
+//! Merging segments: many small files of a day become few large ones.
+//!
+//! Records come in the order of time for the most part, so most blocks overlap no block of another segment. These are
+//! copied as they are packed; only the others are unpacked and sorted into each other.
 //!
 //! Segments are of one tier when they have about the same number of rows; as many as the fan-in of one tier become
 //! one segment of a higher tier, so that a row is rewritten once for each tier.
@@ -8,14 +11,16 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use arrow::datatypes::SchemaRef;
 use model::crash::crash_point;
 use store::StoreError;
 
+use super::flush::{unwritten, write_merged};
 use super::{Engine, Wake};
 use crate::columns;
 use crate::manifest::sync_dir;
-use crate::merge::{Coverage, Merge, Source};
-use crate::segment::{BLOCK_ROWS, Day, Place, Segment, SegmentEntry};
+use crate::merge::{Coverage, Merge, Source, Target};
+use crate::segment::{BLOCK_ROWS, Day, Place, Segment, SegmentEntry, SegmentWriter};
 
 /// How often the thread looks without being woken: retention goes by the clock.
 const TICK: Duration = Duration::from_secs(30);
@@ -59,9 +64,8 @@ impl Engine {
         for segment in group {
             add_coverage(&mut coverage, segment)?;
         }
-        let sources = runs(group).into_iter().map(|run| Box::new(run.into_iter().flat_map(blocks)) as Source<'_>);
-        let sources = sources.collect();
-        let merge = Merge::new(coverage.target(), BLOCK_ROWS, sources)?;
+        let target = coverage.target();
+        let steps = steps(group, &target)?;
         let entries = || group.iter().map(|segment| segment.entry());
         let place = Place {
             project: group[0].entry().project.clone(),
@@ -70,7 +74,15 @@ impl Engine {
             level: entries().map(|entry| entry.level).max().unwrap_or_default().saturating_add(1),
         };
         let stop = || self.compact_wake.stopped();
-        let Some(entry) = self.write_merged(merge, place, self.config.compaction_zstd_level, stop)? else {
+        let write = |writer: &mut SegmentWriter| -> Result<bool, StoreError> {
+            for step in steps {
+                if !take(step, group, &target, writer, stop)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        let Some(entry) = self.write_new(place, write)? else {
             return Ok(false);
         };
         let old: Vec<u64> = entries().map(|entry| entry.id).collect();
@@ -113,28 +125,72 @@ fn add_coverage(coverage: &mut Coverage, segment: &Segment) -> Result<(), StoreE
     Ok(())
 }
 
-/// Segments that follow each other in time as one run, so that a merge holds few blocks in memory. The group is sorted
-/// by time.
-fn runs(group: &[Arc<Segment>]) -> Vec<Vec<&Segment>> {
-    let mut runs: Vec<Vec<&Segment>> = Vec::new();
-    for segment in group {
-        let start = segment.entry().ts_min;
-        let before = |run: &&mut Vec<&Segment>| run.last().is_some_and(|last| last.entry().ts_max < start);
-        match runs.iter_mut().find(before) {
-            Some(run) => run.push(segment),
-            None => runs.push(vec![segment]),
-        }
-    }
-    runs
+/// A step of a merge.
+enum Step {
+    /// A block that overlaps no other is taken over as it is packed: (segment of the group, block).
+    Copy(usize, usize),
+    /// Blocks whose rows are sorted into each other, by segment of the group.
+    Merge(Vec<Vec<usize>>),
 }
 
-fn blocks(segment: &Segment) -> Source<'_> {
-    let meta = match segment.meta() {
-        Ok(meta) => meta,
-        Err(error) => return Box::new(std::iter::once(Err(error))),
+/// Smaller blocks are merged, so that they become fewer.
+const COPY_ROWS_MIN: usize = BLOCK_ROWS / 2;
+
+/// What makes one sorted run of a group, in order.
+fn steps(group: &[Arc<Segment>], target: &Target) -> Result<Vec<Step>, StoreError> {
+    let mut blocks = Vec::new();
+    let mut same_columns = Vec::with_capacity(group.len());
+    for (segment, file) in group.iter().enumerate() {
+        let meta = file.meta()?;
+        let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+        same_columns.push(names(&meta.schema) == names(&target.schema));
+        blocks.extend(meta.blocks.iter().enumerate().map(|(block, meta)| (*meta, segment, block)));
+    }
+    blocks.sort_by_key(|(meta, segment, block)| (meta.ts_min, *segment, *block));
+    let mut steps = Vec::new();
+    let mut end = i64::MIN;
+    for (at, (meta, segment, block)) in blocks.iter().enumerate() {
+        let apart = end < meta.ts_min && blocks.get(at + 1).is_none_or(|(next, ..)| next.ts_min > meta.ts_max);
+        end = end.max(meta.ts_max);
+        if at > 0 && apart && meta.rows >= COPY_ROWS_MIN && same_columns[*segment] {
+            steps.push(Step::Copy(*segment, *block));
+            continue;
+        }
+        if !matches!(steps.last(), Some(Step::Merge(_))) {
+            steps.push(Step::Merge(vec![Vec::new(); group.len()]));
+        }
+        if let Some(Step::Merge(merge)) = steps.last_mut() {
+            merge[*segment].push(*block);
+        }
+    }
+    Ok(steps)
+}
+
+/// Takes a step; false when `stop` said so.
+fn take(
+    step: Step,
+    group: &[Arc<Segment>],
+    target: &Target,
+    writer: &mut SegmentWriter,
+    stop: impl Fn() -> bool,
+) -> Result<bool, StoreError> {
+    let merge = match step {
+        Step::Copy(segment, block) => {
+            if writer.copy_block(&group[segment].stored(block)?).map_err(unwritten)? {
+                return Ok(!stop());
+            }
+            (0..group.len()).map(|other| if other == segment { vec![block] } else { Vec::new() }).collect()
+        }
+        Step::Merge(merge) => merge,
     };
-    let all: Vec<usize> = (0..meta.schema.fields().len()).collect();
-    Box::new((0..meta.blocks.len()).map(move |block| Ok(segment.read(block, &all, None)?.batch)))
+    let sources = group.iter().zip(merge).filter(|(_, blocks)| !blocks.is_empty());
+    let sources = sources.map(|(segment, blocks)| read(segment, blocks)).collect::<Result<Vec<_>, _>>()?;
+    write_merged(Merge::new(target.clone(), BLOCK_ROWS, sources)?, writer, stop)
+}
+
+fn read(segment: &Segment, blocks: Vec<usize>) -> Result<Source<'_>, StoreError> {
+    let all: Vec<usize> = (0..segment.meta()?.schema.fields().len()).collect();
+    Ok(Box::new(blocks.into_iter().map(move |block| Ok(segment.read(block, &all, None)?.batch))))
 }
 
 /// Segments to merge: of one project and day, of one tier, those that follow each other most closely.

@@ -150,30 +150,18 @@ impl Engine {
         let sources = batches.into_iter().map(|batch| Box::new(std::iter::once(Ok(batch))) as Source<'_>);
         let merge = Merge::new(coverage.target(), BLOCK_ROWS, sources.collect())?;
         let place = Place { project: project.clone(), day, written: now(), level: 0 };
-        self.write_merged(merge, place, self.config.flush_zstd_level, || false)
+        self.write_new(place, |writer| write_merged(merge, writer, || false))
     }
 
-    /// Writes a merge as a segment; None when it has no rows, or `stop` said so.
-    pub(super) fn write_merged(
+    /// Writes a segment; None when it has no rows, or `write` says that it is not whole.
+    pub(super) fn write_new(
         &self,
-        mut merge: Merge<'_>,
         place: Place,
-        zstd_level: i32,
-        stop: impl Fn() -> bool,
+        write: impl FnOnce(&mut SegmentWriter) -> Result<bool, StoreError>,
     ) -> Result<Option<SegmentEntry>, StoreError> {
-        let unavailable = |error: io::Error| StoreError::Unavailable(format!("a segment can't be written: {error}"));
-        let mut writer = SegmentWriter::new(&self.config.dir, self.new_id(), zstd_level);
-        let mut write = || -> Result<bool, StoreError> {
-            while let Some(block) = merge.next_block()? {
-                if stop() {
-                    return Ok(false);
-                }
-                writer.write_block(&block).map_err(unavailable)?;
-            }
-            Ok(true)
-        };
-        match write() {
-            Ok(true) => writer.finish(place).map_err(unavailable),
+        let mut writer = SegmentWriter::new(&self.config.dir, self.new_id(), self.config.zstd_level);
+        match write(&mut writer) {
+            Ok(true) => writer.finish(place).map_err(unwritten),
             Ok(false) => {
                 writer.discard();
                 Ok(None)
@@ -193,6 +181,25 @@ impl Engine {
         let keys = cut.all_keys.as_ref().unwrap_or(&cut.fresh);
         KeyFile::write(&self.config.dir, self.new_id(), keys).map(Some)
     }
+}
+
+/// Writes the rows of a merge; false when `stop` said so before they ended.
+pub(super) fn write_merged(
+    mut merge: Merge<'_>,
+    writer: &mut SegmentWriter,
+    stop: impl Fn() -> bool,
+) -> Result<bool, StoreError> {
+    while let Some(block) = merge.next_block()? {
+        if stop() {
+            return Ok(false);
+        }
+        writer.write_block(&block).map_err(unwritten)?;
+    }
+    Ok(true)
+}
+
+pub(super) fn unwritten(error: io::Error) -> StoreError {
+    StoreError::Unavailable(format!("a segment can't be written: {error}"))
 }
 
 /// The rows of sorted chunks by the day that they belong to.

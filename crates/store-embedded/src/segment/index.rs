@@ -1,11 +1,12 @@
 //! The index of a segment: what each block holds, checksums, filters.
 //!
-//! Layout, little-endian: magic (8 bytes), version u32, blocks u32, columns u32, offset of the filters u64, their
-//! length u64, the dictionary of templates (a frame); for each block: rows u32, ts_min i64, ts_max i64, the units of `ts` and
-//! `observed` in nanoseconds u32 each, filter (seed u64, segment u32, segments u32), offset of
-//! its fingerprints in the filters u64, the numbers and the words of its messages (two frames), then for each column the CRC32C of its chunk u32; for each column: rows that
-//! have it u64, dictionary u8; for each [`FILTER_PAGE`] bytes of the filters their CRC32C u32. A
-//! frame is: offset in the file u64, length u32, length unpacked u32, CRC32C u32. The manifest has the checksum of the index and all that follows it.
+//! Layout, little-endian: magic (8 bytes), version u32, blocks u32, columns u32, offset of the filters u64, their length
+//! u64, the dictionary of templates (a frame); for each block: rows u32, ts_min i64, ts_max i64, the units of `ts` and
+//! `observed` in nanoseconds u32 each, filter (seed u64, segment u32, segments u32), offset of its fingerprints in the
+//! filters u64, the numbers and the words of its messages (two frames), then for each column the CRC32C of its chunk
+//! u32 and the rows that have a value u32; for each column: dictionary u8; for each [`FILTER_PAGE`] bytes of the filters
+//! their CRC32C u32. A frame is: offset in the file u64, length u32, length unpacked u32, CRC32C u32. The manifest has
+//! the checksum of the index and all that follows it.
 
 use bytes::{Buf, BufMut};
 
@@ -28,7 +29,7 @@ pub(super) struct Index {
     pub(super) filter_crcs: Vec<u32>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct IndexBlock {
     pub(super) meta: BlockMeta,
     /// Nanoseconds in one of what the columns `ts` and `observed` count.
@@ -38,8 +39,7 @@ pub(super) struct IndexBlock {
     pub(super) fingerprints: u64,
     pub(super) numbers: FramePlace,
     pub(super) words: FramePlace,
-    /// By column.
-    pub(super) crcs: Vec<u32>,
+    pub(super) chunks: Vec<IndexChunk>,
 }
 
 /// Where a Zstandard frame stands.
@@ -69,10 +69,16 @@ impl FramePlace {
     }
 }
 
+/// A column of a block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct IndexChunk {
+    pub(super) crc: u32,
+    /// Rows that have a value.
+    pub(super) rows: u32,
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct IndexColumn {
-    /// Rows that have a value.
-    pub(super) rows: u64,
     /// Text with few distinct values, to be read as a dictionary.
     pub(super) dictionary: bool,
 }
@@ -104,12 +110,12 @@ impl Index {
             out.put_u64_le(block.fingerprints);
             block.numbers.encode(&mut out);
             block.words.encode(&mut out);
-            block.crcs.iter().for_each(|crc| out.put_u32_le(*crc));
+            for chunk in &block.chunks {
+                out.put_u32_le(chunk.crc);
+                out.put_u32_le(chunk.rows);
+            }
         }
-        for column in &self.columns {
-            out.put_u64_le(column.rows);
-            out.put_u8(u8::from(column.dictionary));
-        }
+        self.columns.iter().for_each(|column| out.put_u8(u8::from(column.dictionary)));
         self.filter_crcs.iter().for_each(|crc| out.put_u32_le(*crc));
         out
     }
@@ -135,10 +141,7 @@ impl Index {
             dictionary,
             blocks: (0..blocks).map(|_| decode_block(input, columns)).collect::<Option<_>>()?,
             columns: (0..columns)
-                .map(|_| {
-                    let rows = input.try_get_u64_le().ok()?;
-                    Some(IndexColumn { rows, dictionary: input.try_get_u8().ok()? != 0 })
-                })
+                .map(|_| Some(IndexColumn { dictionary: input.try_get_u8().ok()? != 0 }))
                 .collect::<Option<_>>()?,
             filter_crcs: (0..filters_len.div_ceil(FILTER_PAGE as u64))
                 .map(|_| input.try_get_u32_le().ok())
@@ -160,6 +163,8 @@ fn decode_block(input: &mut &[u8], columns: u32) -> Option<IndexBlock> {
         fingerprints: input.try_get_u64_le().ok()?,
         numbers: FramePlace::decode(input)?,
         words: FramePlace::decode(input)?,
-        crcs: (0..columns).map(|_| input.try_get_u32_le().ok()).collect::<Option<_>>()?,
+        chunks: (0..columns)
+            .map(|_| Some(IndexChunk { crc: input.try_get_u32_le().ok()?, rows: input.try_get_u32_le().ok()? }))
+            .collect::<Option<_>>()?,
     })
 }

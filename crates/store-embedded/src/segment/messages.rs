@@ -142,6 +142,43 @@ impl Encoder {
         number
     }
 
+    /// Packs the messages of a block of another segment, as they are packed there; None when there is no room for its
+    /// templates.
+    pub(super) fn adopt(
+        &mut self,
+        dictionary: &Dictionary,
+        numbers: &Numbers,
+        words: &[u8],
+    ) -> io::Result<Option<(Frame, Frame)>> {
+        if numbers.groups.iter().map(|group| group.words).sum::<usize>() != words.len() {
+            return Err(io::Error::other("the words of a block are not those of its templates"));
+        }
+        let mut ours = vec![0; dictionary.len() + 1];
+        for &number in numbers.rows.iter().filter(|number| **number > 0) {
+            let known = &mut ours[usize::from(number)];
+            if *known == 0 {
+                *known = self.number(dictionary.at(usize::from(number) - 1));
+                if *known == 0 {
+                    return Ok(None);
+                }
+            }
+        }
+        let rows: Vec<u16> = numbers.rows.iter().map(|number| ours[usize::from(*number)]).collect();
+        let mut start = 0;
+        let parts = numbers.groups.iter().map(|group| {
+            start += group.words;
+            (ours[usize::from(group.number)], &words[start - group.words..start])
+        });
+        let mut parts: Vec<(u16, &[u8])> = parts.collect();
+        parts.sort_unstable_by_key(|(number, _)| *number);
+        let mut plain = Vec::with_capacity(rows.len() * 3);
+        put_planes(&mut plain, &rows, |number: u16| number.to_le_bytes());
+        let lengths: Vec<u32> = parts.iter().map(|(_, words)| words.len() as u32).collect();
+        put_planes(&mut plain, &lengths, |length: u32| length.to_le_bytes());
+        let words: Vec<u8> = parts.into_iter().flat_map(|(_, words)| words).copied().collect();
+        Ok(Some((self.pack(&plain)?, self.pack(&words)?)))
+    }
+
     fn pack(&mut self, plain: &[u8]) -> io::Result<Frame> {
         Ok(Frame { packed: self.zstd.compress(plain)?, plain: plain.len() as u32 })
     }

@@ -13,6 +13,7 @@ mod cache;
 mod index;
 mod messages;
 mod read;
+mod stored;
 mod write;
 
 use std::fmt;

@@ -9,20 +9,19 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use model::crash::crash_point;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
-use parquet::file::reader::{ChunkReader, Length};
 use store::StoreError;
 
 use super::cache::{Opened, SegmentCache};
 use super::index::{FILTER_PAGE, FramePlace, Index};
 use super::messages::{Dictionary, Numbers};
+use super::stored::{Chunks, StoredBlock};
 use super::{SegmentEntry, SegmentMeta};
 use crate::columns::{self, FieldColumn};
 use crate::filter::Needs;
@@ -149,6 +148,27 @@ impl Segment {
         Ok((self.dictionary(&opened)?.clone(), numbers, bytes))
     }
 
+    /// A block as it stands in the file.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) fn stored(&self, block: usize) -> Result<StoredBlock, StoreError> {
+        let opened = self.opened()?;
+        let numbers = self.numbers(&opened, block)?;
+        let index = opened.index.blocks[block].clone();
+        let columns: Vec<usize> = (0..opened.index.columns.len()).collect();
+        Ok(StoredBlock {
+            chunks: self.chunks(&opened, block, &columns)?,
+            fingerprints: self.filter_part(&opened, index.fingerprints as usize, index.filter.len())?,
+            dictionary: self.dictionary(&opened)?.clone(),
+            words: self.frame(&opened, index.words)?,
+            numbers,
+            parquet: opened.arrow.metadata().clone(),
+            block,
+            index,
+        })
+    }
+
     /// The batch with whole messages in column `at`, where those stand that have no template.
     fn with_messages(
         &self,
@@ -256,7 +276,9 @@ impl Segment {
     pub(crate) fn field_rows(&self) -> Result<Vec<(FieldColumn, u64)>, StoreError> {
         let opened = self.opened()?;
         let fields = columns::fields_of(&opened.meta.schema);
-        Ok(fields.map(|(index, field)| (field, opened.index.columns[index].rows)).collect())
+        let rows =
+            |column: usize| opened.index.blocks.iter().map(|block| u64::from(block.chunks[column].rows)).sum::<u64>();
+        Ok(fields.map(|(column, field)| (field, rows(column))).collect())
     }
 
     /// The file is removed once nobody reads it.
@@ -312,7 +334,7 @@ impl Segment {
         for &column in columns {
             let (start, len) = group.column(column).byte_range();
             let chunk = self.pread(&opened.file, start, len as usize)?;
-            if opened.index.blocks[block].crcs.get(column) != Some(&crc32c::crc32c(&chunk)) {
+            if opened.index.blocks[block].chunks.get(column).map(|chunk| chunk.crc) != Some(crc32c::crc32c(&chunk)) {
                 return Err(self.corrupt(format!("the checksum of column {column} of block {block} is wrong")));
             }
             parts.push((start, chunk));
@@ -423,46 +445,4 @@ fn schema(names: &[String], index: &Index) -> Option<Schema> {
         false => field.as_ref().clone(),
     });
     same.then(|| Schema::new(typed.collect::<Vec<_>>()))
-}
-
-/// The parts of a file that were read.
-struct Chunks {
-    len: u64,
-    parts: Vec<(u64, Bytes)>,
-}
-
-impl Chunks {
-    fn bytes(&self) -> u64 {
-        self.parts.iter().map(|(_, bytes)| bytes.len() as u64).sum()
-    }
-
-    fn rest(&self, start: u64) -> parquet::errors::Result<Bytes> {
-        let part = self.parts.iter().find_map(|(at, bytes)| {
-            let from = start.checked_sub(*at).filter(|from| *from <= bytes.len() as u64)?;
-            (from < bytes.len() as u64).then(|| bytes.slice(from as usize..))
-        });
-        part.ok_or_else(|| ParquetError::EOF(format!("byte {start} was not read")))
-    }
-}
-
-impl Length for Chunks {
-    fn len(&self) -> u64 {
-        self.len
-    }
-}
-
-impl ChunkReader for Chunks {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        Ok(self.rest(start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        if length == 0 {
-            return Ok(Bytes::new());
-        }
-        let bytes = self.rest(start)?;
-        (bytes.len() >= length).then(|| bytes.slice(..length)).ok_or_else(|| ParquetError::EOF("cut off".into()))
-    }
 }

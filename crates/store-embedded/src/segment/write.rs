@@ -19,8 +19,9 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use super::index::{FILTER_PAGE, FramePlace, Index, IndexBlock, IndexColumn};
+use super::index::{FILTER_PAGE, FramePlace, Index, IndexBlock, IndexChunk, IndexColumn};
 use super::messages::{Encoder, Frame};
+use super::stored::StoredBlock;
 use super::{BLOCK_ROWS, BlockMeta, Day, SegmentEntry};
 use crate::columns::{self, FIXED, Strings};
 use crate::filter::Tokens;
@@ -137,9 +138,8 @@ impl SegmentWriter {
         let crcs = open.write(&arrays)?;
         let numbers = open.write_frame(&split.numbers)?;
         let words = open.write_frame(&split.words)?;
-        for (column, array) in self.index.columns.iter_mut().zip(block.columns()) {
-            column.rows += (array.len() - array.null_count()) as u64;
-        }
+        let rows = block.columns().iter().map(|array| (array.len() - array.null_count()) as u32);
+        let chunks = crcs.into_iter().zip(rows).map(|(crc, rows)| IndexChunk { crc, rows }).collect();
         self.tokens.add_batch(block).map_err(io::Error::other)?;
         let (filter, mut filter_bytes) = self.tokens.take_filter();
         let meta = BlockMeta {
@@ -148,9 +148,29 @@ impl SegmentWriter {
             ts_max: Key::at(block, block.num_rows() - 1).ts,
         };
         let fingerprints = self.fingerprints.len() as u64;
-        self.index.blocks.push(IndexBlock { meta, units, filter, fingerprints, numbers, words, crcs });
+        self.index.blocks.push(IndexBlock { meta, units, filter, fingerprints, numbers, words, chunks });
         self.fingerprints.append(&mut filter_bytes);
         Ok(())
+    }
+
+    /// Appends a block of another segment as it is packed there. False, and nothing is written: it has to be unpacked
+    /// and given to [`SegmentWriter::write_block`], as the first block of a segment has.
+    pub(crate) fn copy_block(&mut self, block: &StoredBlock) -> io::Result<bool> {
+        let Some(open) = &mut self.open else { return Ok(false) };
+        let Some((numbers, words)) = open.messages.adopt(&block.dictionary, &block.numbers, &block.words)? else {
+            return Ok(false);
+        };
+        let mut group = open.file.next_row_group().map_err(storage)?;
+        for close in block.columns() {
+            group.append_column(&block.chunks, close).map_err(storage)?;
+        }
+        group.close().map_err(storage)?;
+        open.sync_sink()?.drain()?;
+        let (numbers, words) = (open.write_frame(&numbers)?, open.write_frame(&words)?);
+        let fingerprints = self.fingerprints.len() as u64;
+        self.index.blocks.push(IndexBlock { fingerprints, numbers, words, ..block.index.clone() });
+        self.fingerprints.extend_from_slice(&block.fingerprints);
+        Ok(true)
     }
 
     /// Completes the file, syncs it and gives it its name; the caller syncs the directory. None when there was no
@@ -270,7 +290,7 @@ fn properties(first: &RecordBatch, zstd_level: i32) -> io::Result<(WriterPropert
         let text = matches!(field.data_type(), DataType::Utf8 | DataType::Dictionary(..));
         let wanted = text && field.name() != columns::OVERFLOW;
         let dictionary = wanted && repeats && distinct <= DICTIONARY_VALUES_MAX && !is_json(field.name());
-        columns.push(IndexColumn { rows: 0, dictionary });
+        columns.push(IndexColumn { dictionary });
         builder = encode_column(builder, field.name(), field.data_type(), repeats);
     }
     Ok((builder.build(), columns))

@@ -201,6 +201,43 @@ fn blocks_are_found_read_in_part_and_merged() {
 }
 
 #[test]
+fn blocks_that_overlap_no_other_are_copied_in_order() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    // Whole milliseconds, so that times are kept in these.
+    let start = (now() / 1_000_000 - 300_000) * 1_000_000;
+    let written = records(0, 120_000, start);
+    let engine = open(dir.path());
+    // Of the first records of a flush every other one comes with the flush before.
+    let flush_of =
+        |at: usize| if at % 40_000 < 20 && at.is_multiple_of(2) { at.saturating_sub(20) / 40_000 } else { at / 40_000 };
+    for n in 0..3_usize {
+        let part: Vec<_> = (0..written.len()).filter(|at| flush_of(*at) == n).map(|at| written[at].clone()).collect();
+        engine.write(&batch(n as u64, n as u64 + 1, &part)).expect("written");
+        engine.flush().expect("flushed");
+    }
+    halt(engine);
+    let engine = Engine::open(EmbeddedStoreConfig { compaction_fan_in: 3, ..quiet(dir.path()) }).expect("opens");
+    while engine.snapshot("p").segments.len() > 1 {
+        engine.compact_once().expect("merges");
+    }
+    let after = engine.snapshot("p");
+    assert_eq!(all(&after), written);
+    assert_eq!(verify_segments(after.segments.iter().cloned()).problems, []);
+    let segment = &after.segments[0];
+    let blocks = &segment.meta().expect("opens").blocks;
+    assert!(blocks.is_sorted_by(|a, b| a.ts_max < b.ts_min), "{blocks:?}");
+    assert!(blocks.len() > written.len().div_ceil(BLOCK_ROWS), "some were copied as they were: {blocks:?}");
+    for at in [0, 39_999, 40_005, 60_000, 119_999] {
+        let block = blocks.iter().position(|block| block.ts_max >= written[at].timestamp).expect("it is there");
+        let held = segment.filter_blocks(&Needs::id(written[at].id)).expect("has filters");
+        assert!(held.contains(&block), "the filter of a copied block");
+    }
+    let fields: u64 = segment.field_rows().expect("opens").iter().map(|(_, rows)| rows).sum();
+    let expected: usize = written.iter().map(|record| record.attributes.len() + record.resource.len()).sum();
+    assert_eq!(fields, expected as u64);
+}
+
+#[test]
 fn no_key_is_durable_before_its_records() {
     let dir = tempfile::tempdir().expect("a temp dir");
     for round in 0..3 {
