@@ -42,7 +42,7 @@ generate: web/node_modules/.package-lock.json ## Write the generated files again
 crash: build ## The long crash run: random SIGKILLs under load until you stop it
 	DEVLOGS_CRASH_ROUNDS=1000 scripts/test crash
 
-bench: build ## Measure ingest and queries; BENCH=--quick for minutes, tables in bench-results/
+bench: build ## Measure ingest and queries; BENCH=--quick for minutes, BENCH=fleet for queues and stores; tables in bench-results/
 	$(CARGO_TARGET_DIR)/release/devlogs-bench --program $(DEVLOGS) $(BENCH)
 
 clean: ## Remove what was built

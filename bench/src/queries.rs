@@ -1,175 +1,242 @@
-//! The measured questions, each with its true answer.
+//! The measured questions, in no one's language, each with its true answer.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use anyhow::{Context, ensure};
-use serde_json::{Value, json};
+use anyhow::ensure;
 
-use crate::truth::Truth;
+use crate::corpus::{Corpus, DAY_NANOS};
 
-/// A question to the API.
+/// What is asked about all records of a time.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// Records whose message has this text, which is words.
+    Needle(String),
+    /// Records of a trace.
+    Trace(String),
+    /// How many messages have these words next to each other.
+    CountWords(String),
+    CountSubstring(String),
+    CountRegex(String),
+    /// Times of the newest records, newest first.
+    NewestErrors,
+    Newest,
+    PerMinute,
+    PerMinuteByLevel,
+    TopServices,
+    /// `http.status_code` of 500 or more by `http.path`.
+    TopFailingPaths,
+    /// Of `duration_ms`.
+    P95ByService,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Count(u64),
+    /// The messages or ids of the records, to be looked at one by one.
+    Texts(Vec<String>),
+    Times(Vec<i64>),
+    Ranking(Vec<(String, u64)>),
+    /// By the minute's start and, if asked, the level (else empty). Empty minutes may be left out.
+    Minutes(BTreeMap<(i64, String), u64>),
+    Values(BTreeMap<String, f64>),
+}
+
+/// A question over a range of time and what makes an answer right.
 #[derive(Debug)]
 pub struct Question {
     pub name: &'static str,
-    path: &'static str,
-    body: Value,
+    /// In names of figures.
+    pub key: &'static str,
+    pub what: What,
+    /// Nanoseconds since the Unix epoch.
+    pub range: Range<i64>,
     check: Check,
 }
 
-/// What makes an answer right.
 #[derive(Debug)]
 enum Check {
-    /// So many records.
-    Records(usize),
-    /// `rows[0].metrics.count`.
-    Count(u64),
-    /// Counts by a field, in this order.
-    Ranking(Vec<(String, u64)>),
-    /// The sum of all buckets.
-    Total(u64),
-    /// A percentile by service, off by at most so much of its value: the truth is the nearest rank, answers may be one
-    /// per cent of the ranks away.
-    Percentiles(BTreeMap<String, f64>, f64),
+    Equals(Answer),
+    /// So many texts, each with this in it.
+    Texts(usize, String),
+    /// Values in order by service: an answer must be within one per cent of the ranks, or, for a peer that says its
+    /// percentiles are approximate, within ten per cent of the value.
+    P95(BTreeMap<String, Vec<f64>>),
 }
 
+const RANK_ERROR: f64 = 0.01;
+
 impl Question {
-    /// All questions over the day of the data set.
-    pub fn all(truth: &Truth) -> Vec<Self> {
-        let quoted = |text: &str| format!("\"{text}\"");
-        let regex = truth.regex.value.replace('/', "\\/");
+    /// All questions, over so many days that each hold the data.
+    pub fn all(corpus: &Corpus, days: u32) -> Vec<Self> {
+        let (truth, copies) = (&corpus.truth, u64::from(days));
+        let start = truth.day_start_unix * 1_000_000_000;
+        let range = start..start + i64::from(days) * DAY_NANOS;
+        let later = i64::from(days - 1) * DAY_NANOS;
+        let question = |key, name, what, check| Self { name, key, what, range: range.clone(), check };
+        let texts = |count: u64, text: &str| Check::Texts(count as usize, text.to_owned());
+        let count = |count: u64| Check::Equals(Answer::Count(count * copies));
+        let times = |times: &[i64]| Check::Equals(Answer::Times(times.iter().map(|time| time + later).collect()));
+        let minutes = |by_level: bool| {
+            let mut minutes = BTreeMap::new();
+            for day in 0..i64::from(days) {
+                for ((minute, level), count) in &corpus.seen.minutes {
+                    let level = if by_level { level.clone() } else { String::new() };
+                    *minutes.entry((minute + day * DAY_NANOS, level)).or_default() += count;
+                }
+            }
+            Check::Equals(Answer::Minutes(minutes))
+        };
+        let ranking = |ranking: &[(String, u64)]| {
+            Check::Equals(Answer::Ranking(ranking.iter().map(|(name, n)| (name.clone(), n * copies)).collect()))
+        };
         let mut services: Vec<_> = truth.by_service.clone().into_iter().collect();
         services.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         services.truncate(10);
-        let newest = |records: u64| Check::Records(records.min(100) as usize);
-        let errors = truth.by_level.get("error").copied().unwrap_or_default();
-        let day = Day(truth.day_start_unix);
-        let p95 = truth.p95_duration_ms_by_service_nearest_rank.clone();
+        let (uuid, trace) = (&truth.uuid_needle, &truth.trace_needle);
+        let (rare, phrase) = (&truth.rare_phrase, &truth.phrase);
         vec![
-            day.search(
-                "needle UUID",
-                &quoted(&truth.uuid_needle.value),
-                Check::Records(truth.uuid_needle.count as usize),
+            question("needle", "needle UUID", What::Needle(uuid.value.clone()), texts(uuid.count, &uuid.value)),
+            question("trace", "trace_id = X", What::Trace(trace.value.clone()), texts(trace.count, &trace.value)),
+            question("rare", "count of a rare phrase", What::CountWords(rare.value.clone()), count(rare.count)),
+            question(
+                "words",
+                "count of two words",
+                What::CountWords(phrase.value.clone()),
+                count(phrase.whole_words_count),
             ),
-            day.search(
-                "trace_id = X",
-                &format!("trace_id:{}", truth.trace_needle.value),
-                Check::Records(truth.trace_needle.count as usize),
+            question(
+                "substring",
+                "count of a substring",
+                What::CountSubstring(phrase.value.clone()),
+                count(phrase.substring_count),
             ),
-            day.count("count of a rare phrase", &quoted(&truth.rare_phrase.value), truth.rare_phrase.count),
-            day.count("count of two words", &quoted(&truth.phrase.value), truth.phrase.whole_words_count),
-            day.count("count of a substring", &format!("\"*{}*\"", truth.phrase.value), truth.phrase.substring_count),
-            day.count("count of a regex", &format!("/{regex}/"), truth.regex.count),
-            day.search("newest 100 errors", "level:error", newest(errors)),
-            day.search("newest 100 of all", "", newest(truth.records)),
-            day.histogram("count per minute", None, truth.records),
-            day.histogram("count per minute by level", Some("level"), truth.records),
-            day.aggregate("top 10 services", "", "service", &json!({"fn": "count"}), Check::Ranking(services)),
-            day.aggregate(
+            question(
+                "regex",
+                "count of a regex with a literal prefix",
+                What::CountRegex(truth.regex.value.clone()),
+                count(truth.regex.count),
+            ),
+            question("newest_errors", "newest 100 errors", What::NewestErrors, times(&corpus.seen.newest_errors)),
+            question("newest", "newest 100 of all", What::Newest, times(&corpus.seen.newest)),
+            question("minutes", "count per minute, all", What::PerMinute, minutes(false)),
+            question("minutes_by_level", "count per minute by level", What::PerMinuteByLevel, minutes(true)),
+            question("services", "top 10 services", What::TopServices, ranking(&services)),
+            question(
+                "failing_paths",
                 "status >= 500 by path, top 10",
-                "http.status_code>=500",
-                "http.path",
-                &json!({"fn": "count"}),
-                Check::Ranking(truth.status_ge_500_top10_paths.clone()),
+                What::TopFailingPaths,
+                ranking(&truth.status_ge_500_top10_paths),
             ),
-            day.aggregate(
-                "p95 duration by service",
-                "duration_ms:*",
-                "service",
-                &json!({"fn": "p95", "field": "duration_ms"}),
-                Check::Percentiles(p95, 0.1),
-            ),
+            question("p95", "p95 duration by service", What::P95ByService, Check::P95(corpus.seen.durations.clone())),
         ]
     }
 
-    /// Asks and holds the answer against the truth.
-    ///
     /// # Errors
-    /// The server refuses, or the answer is wrong.
-    pub async fn ask(&self, client: &reqwest::Client, api: &str) -> anyhow::Result<()> {
-        let answer = client.post(format!("{api}{}", self.path)).json(&self.body).send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        ensure!(status.is_success(), "{}: {status}: {text}", self.name);
-        let answer: Value = serde_json::from_str(&text)?;
-        self.check.hold(&answer).with_context(|| format!("{}: the answer is wrong", self.name))
-    }
-}
-
-/// Builds questions over one day.
-struct Day(i64);
-
-impl Day {
-    fn question(&self, name: &'static str, path: &'static str, mut body: Value, check: Check) -> Question {
-        body["from"] = json!(self.0 * 1_000);
-        body["to"] = json!((self.0 + 86_400) * 1_000);
-        Question { name, path, body, check }
-    }
-
-    fn search(&self, name: &'static str, q: &str, check: Check) -> Question {
-        self.question(name, "/api/v1/search", json!({"q": q, "limit": 100}), check)
-    }
-
-    fn count(&self, name: &'static str, q: &str, count: u64) -> Question {
-        let body = json!({"q": q, "metrics": [{"fn": "count"}]});
-        self.question(name, "/api/v1/aggregate", body, Check::Count(count))
-    }
-
-    fn histogram(&self, name: &'static str, group_by: Option<&str>, total: u64) -> Question {
-        let mut body = json!({"interval": "1m"});
-        if let Some(field) = group_by {
-            body["group_by"] = json!(field);
-        }
-        self.question(name, "/api/v1/histogram", body, Check::Total(total))
-    }
-
-    fn aggregate(&self, name: &'static str, q: &str, field: &str, metric: &Value, check: Check) -> Question {
-        let limit = if matches!(check, Check::Percentiles(..)) { 1_000 } else { 10 };
-        let body = json!({"q": q, "group_by": [field], "metrics": [metric], "limit": limit});
-        self.question(name, "/api/v1/aggregate", body, check)
-    }
-}
-
-impl Check {
-    fn hold(&self, answer: &Value) -> anyhow::Result<()> {
-        let rows = || answer["rows"].as_array().context("no rows");
-        match self {
-            Self::Records(count) => {
-                let found = answer["records"].as_array().context("no records")?.len();
-                ensure!(found == *count, "{found} records, not {count}");
+    /// The answer is not the true one. `approximate` forgives a percentile that is close by value only.
+    pub fn check(&self, answer: &Answer, approximate: bool) -> anyhow::Result<()> {
+        match (&self.check, answer) {
+            (Check::Equals(Answer::Ranking(truth)), Answer::Ranking(found)) if approximate => {
+                // Which of those that tie with the last are shown is the peer's choice.
+                let counts = |ranking: &[(String, u64)]| ranking.iter().map(|(_, count)| *count).collect::<Vec<_>>();
+                ensure!(counts(found) == counts(truth), "{}: {found:?}, not {truth:?}", self.name);
             }
-            Self::Count(count) => {
-                let found = &rows()?.first().context("no row")?["metrics"]["count"];
-                ensure!(found.as_u64() == Some(*count), "{found}, not {count}");
+            (Check::Equals(truth), found) => {
+                ensure!(found == truth, "{}: the answer is wrong: {}", self.name, difference(found, truth));
             }
-            Self::Ranking(ranking) => {
-                let found: Vec<(String, u64)> =
-                    rows()?.iter().map(group_and_count).collect::<Option<_>>().context("rows")?;
-                ensure!(found == *ranking, "{found:?}, not {ranking:?}");
+            (Check::Texts(count, part), Answer::Texts(found)) => {
+                ensure!(found.len() == *count, "{}: {} records, not {count}", self.name, found.len());
+                let strange = found.iter().find(|text| !text.contains(part));
+                ensure!(strange.is_none(), "{}: a record without it: {strange:?}", self.name);
             }
-            Self::Total(total) => {
-                let buckets = answer["buckets"].as_array().context("no buckets")?;
-                let found: u64 = buckets.iter().filter_map(|bucket| bucket["count"].as_u64()).sum();
-                ensure!(found == *total, "{found}, not {total}");
-            }
-            Self::Percentiles(truth, slack) => {
-                let rows = rows()?;
-                ensure!(rows.len() == truth.len(), "{} services, not {}", rows.len(), truth.len());
-                for row in rows {
-                    let (service, found) = (first(&row["group"]).as_str(), first(&row["metrics"]).as_f64());
-                    let (Some(service), Some(found)) = (service, found) else { anyhow::bail!("a row {row}") };
-                    let exact = truth.get(service).with_context(|| format!("no service {service}"))?;
-                    ensure!((found - exact).abs() <= exact * slack, "{service}: {found}, not {exact}");
+            (Check::P95(truth), Answer::Values(found)) => {
+                ensure!(found.keys().eq(truth.keys()), "{}: the services {found:?}", self.name);
+                for (service, value) in found {
+                    check_p95(&truth[service], *value, approximate)
+                        .map_err(|why| anyhow::anyhow!("{}: {service}: {why}", self.name))?;
                 }
             }
+            (_, found) => anyhow::bail!("{}: an answer of another kind: {found:?}", self.name),
         }
         Ok(())
     }
 }
 
-fn first(object: &Value) -> &Value {
-    object.as_object().and_then(|members| members.values().next()).unwrap_or(&Value::Null)
+fn check_p95(in_order: &[f64], value: f64, approximate: bool) -> Result<(), String> {
+    let rank = |count: usize| count as f64 / in_order.len() as f64;
+    let below = rank(in_order.partition_point(|other| *other < value));
+    let up_to = rank(in_order.partition_point(|other| *other <= value));
+    // The ranks of one value are a range; a set of few values has none closer than one rank.
+    let slack = RANK_ERROR + 1.0 / in_order.len() as f64;
+    if below <= 0.95 + slack && up_to >= 0.95 - slack {
+        return Ok(());
+    }
+    let exact = in_order[(in_order.len() * 95).div_ceil(100) - 1];
+    if approximate && (value - exact).abs() <= exact * 0.1 {
+        return Ok(());
+    }
+    Err(format!("{value} is at the ranks {below:.4} to {up_to:.4}; the 95th percentile is {exact}"))
 }
 
-fn group_and_count(row: &Value) -> Option<(String, u64)> {
-    Some((first(&row["group"]).as_str()?.to_owned(), row["metrics"]["count"].as_u64()?))
+/// Short enough to read.
+fn difference(found: &Answer, truth: &Answer) -> String {
+    match (found, truth) {
+        (Answer::Minutes(found), Answer::Minutes(truth)) => {
+            let other = truth.iter().find(|(key, count)| found.get(*key) != Some(*count));
+            let extra = found.iter().find(|(key, _)| !truth.contains_key(*key));
+            format!("{} minutes, not {}; for example {other:?}, {extra:?}", found.len(), truth.len())
+        }
+        (Answer::Times(found), Answer::Times(truth)) => {
+            let at = found.iter().zip(truth).position(|(found, truth)| found != truth);
+            format!("{} times, not {}; the first that differs is at {at:?}", found.len(), truth.len())
+        }
+        _ => format!("{found:?}, not {truth:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_may_be_off_by_one_per_cent_of_the_ranks() {
+        let in_order: Vec<f64> = (1..=1_000).map(f64::from).collect();
+        for value in [945.0, 950.0, 958.0] {
+            assert_eq!(check_p95(&in_order, value, false), Ok(()));
+        }
+        for value in [930.0, 970.0] {
+            assert!(check_p95(&in_order, value, false).is_err());
+            assert_eq!(check_p95(&in_order, value, true), Ok(()));
+        }
+        assert!(check_p95(&in_order, 700.0, true).is_err());
+    }
+
+    #[test]
+    fn a_wrong_answer_is_told() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let corpus = Corpus::make(2_000, 1, dir.path())?;
+        for question in Question::all(&corpus, 2) {
+            let Check::Equals(truth) = &question.check else { continue };
+            question.check(truth, false)?;
+            let wrong = match truth.clone() {
+                Answer::Count(count) => Answer::Count(count + 1),
+                Answer::Times(mut times) => {
+                    times[7] += 1;
+                    Answer::Times(times)
+                }
+                Answer::Ranking(mut ranking) => {
+                    ranking[0].1 -= 1;
+                    Answer::Ranking(ranking)
+                }
+                Answer::Minutes(mut minutes) => {
+                    minutes.pop_first();
+                    Answer::Minutes(minutes)
+                }
+                other => other,
+            };
+            assert!(question.check(&wrong, false).is_err(), "{}", question.name);
+        }
+        Ok(())
+    }
 }

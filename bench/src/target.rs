@@ -1,25 +1,38 @@
-//! The server under test: started by us on free ports, and what the kernel says about it.
+//! The server under test: started by us on free ports.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::process::Process;
+
 /// How long it may take to start with a large data directory.
 const START_TIME_MAX: Duration = Duration::from_secs(120);
-const STOP_TIME_MAX: Duration = Duration::from_secs(30);
+const STOP_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// The unit of `/proc/PID/stat`, on every Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// A server is settled when it used less CPU than this share of one core for [`QUIET_TIME`].
+const QUIET_SHARE: f64 = 0.05;
+const QUIET_TIME: Duration = Duration::from_secs(2);
+const SETTLE_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// How servers are started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    pub program: PathBuf,
+    /// Settings in its environment.
+    pub environment: Vec<(String, String)>,
+}
 
 /// A running `devlogs serve`; killed when dropped.
 #[derive(Debug)]
 pub struct Target {
     child: Child,
+    pub process: Process,
     pub collector: String,
     pub api: String,
     /// From the start of the process to its ready line.
@@ -27,68 +40,58 @@ pub struct Target {
     pub data_dir: PathBuf,
 }
 
-impl Target {
-    /// Starts `program` without keys on a data directory.
+impl Launch {
+    /// Starts a server without keys on a data directory.
     ///
     /// # Errors
     /// It does not start; its log is on standard error.
-    pub async fn start(program: &Path, data_dir: &Path) -> anyhow::Result<Self> {
-        let since = std::time::Instant::now();
-        let mut command = Command::new(program);
-        command.args(["serve", "--dev", "--data-dir"]).arg(data_dir).kill_on_drop(true);
+    pub async fn start(&self, data_dir: &Path) -> anyhow::Result<Target> {
+        self.start_with(data_dir, &[], &[]).await
+    }
+
+    /// The same with more arguments and settings.
+    ///
+    /// # Errors
+    /// As [`Launch::start`].
+    pub async fn start_with(
+        &self,
+        data_dir: &Path,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> anyhow::Result<Target> {
+        let since = Instant::now();
+        let mut command = Command::new(&self.program);
+        command.args(["serve", "--dev", "--data-dir"]).arg(data_dir).args(arguments).kill_on_drop(true);
         for listener in ["COLLECTOR__LISTEN", "COLLECTOR__GRPC_LISTEN", "API__LISTEN", "OPS__LISTEN"] {
             command.env(format!("DEVLOGS_{listener}"), "127.0.0.1:0");
         }
-        command.env("DEVLOGS_LOG__FILTER", "error").stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().with_context(|| format!("can't start {}", program.display()))?;
+        command.envs(environment.iter().map(|(name, value)| (*name, value)));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.env("DEVLOGS_LOG__FILTER", "error").stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().with_context(|| format!("can't start {}", self.program.display()))?;
         let stdout = child.stdout.take().context("no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
         let ready =
             tokio::time::timeout(START_TIME_MAX, lines.next_line()).await.context("it does not get ready")??;
-        let Some(ready) = ready else { bail!("{} ended before it was ready", program.display()) };
+        let Some(ready) = ready else { bail!("{} ended before it was ready", self.program.display()) };
         let ready: Value = serde_json::from_str(&ready).context("not the line that says ready")?;
-        let address = |name: &str| Ok::<_, anyhow::Error>(ready[name].as_str().context("an address")?.to_owned());
-        Ok(Self {
-            collector: address("collector")?,
-            api: address("api")?,
+        let address = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
+        Ok(Target {
+            process: Process(child.id().context("it ended")?),
+            collector: address("collector"),
+            api: address("api"),
             start_time: since.elapsed(),
             child,
             data_dir: data_dir.to_owned(),
         })
     }
+}
 
-    fn pid(&self) -> u32 {
-        self.child.id().unwrap_or_default()
-    }
-
-    /// Seconds of CPU, user and system.
-    ///
+impl Target {
     /// # Errors
     /// The process is gone.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        let fields: Vec<_> = stat.rsplit_once(')').context("the form of stat")?.1.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        Ok(ticks as f64 / TICKS_PER_SECOND)
-    }
-
-    /// Resident memory now and at its peak since the last [`Target::reset_peak`], bytes.
-    ///
-    /// # Errors
-    /// The process is gone.
-    pub fn memory(&self) -> anyhow::Result<(u64, u64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let read = |name: &str| -> anyhow::Result<u64> {
-            let line = status.lines().find(|line| line.starts_with(name)).context("a line of status")?;
-            let number = line.split_whitespace().nth(1).context("a number")?;
-            Ok(number.parse::<u64>()? * 1024)
-        };
-        Ok((read("VmRSS:")?, read("VmHWM:")?))
-    }
-
-    pub fn reset_peak(&self) {
-        // Not permitted everywhere; the peak is then that of the whole run.
-        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5");
+        self.process.cpu_seconds()
     }
 
     /// Bytes on disk of the store's folder.
@@ -99,17 +102,53 @@ impl Target {
         bytes_under(&self.data_dir.join("store"))
     }
 
+    /// What the server says about itself.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn status(&self) -> anyhow::Result<Value> {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let answer = client.get(format!("{}/api/v1/status", self.api)).send().await?.text().await?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+
+    /// Waits until nothing waits or is buffered and no background work is left.
+    ///
+    /// # Errors
+    /// That does not happen in time.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        let since = Instant::now();
+        let mut before = self.cpu_seconds()?;
+        while since.elapsed() < SETTLE_TIME_MAX {
+            tokio::time::sleep(QUIET_TIME).await;
+            let now = self.cpu_seconds()?;
+            let quiet = now - before < QUIET_SHARE * QUIET_TIME.as_secs_f64();
+            before = now;
+            if quiet && is_stored(&self.status().await?) {
+                return Ok(());
+            }
+        }
+        bail!("the server does not come to rest")
+    }
+
     /// Stops it cleanly.
     ///
     /// # Errors
     /// It does not end in time.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        if let Some(pid) = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.process.0.cast_signed()) {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         }
         tokio::time::timeout(STOP_TIME_MAX, self.child.wait()).await.context("it does not stop")??;
         Ok(())
     }
+}
+
+/// Everything that the queue holds is durable in the store.
+fn is_stored(status: &Value) -> bool {
+    let waits = |partition: &Value| partition["waiting_messages"].as_u64() != Some(0);
+    let partitions = status["queue"]["partitions"].as_array();
+    status["store"]["buffered_rows"] == 0 && partitions.is_some_and(|all| !all.iter().any(waits))
 }
 
 fn bytes_under(dir: &Path) -> anyhow::Result<u64> {

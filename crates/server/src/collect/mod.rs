@@ -8,6 +8,7 @@
 //! - [`otlp`]: `POST /v1/logs`;
 //! - [`grpc`]: the same over gRPC;
 //! - [`service`]: the service of a credential, for records that name none.
+//! - [`offline`]: the same decoding without a server.
 //!
 //! Around them: [`body`] and [`encoding`] hold the limits while bytes arrive and unfold, [`budget`] bounds the memory of
 //! all requests together, and [`idempotency`] knows which requests are retries.
@@ -20,6 +21,7 @@ pub(crate) mod grpc;
 mod idempotency;
 mod ingest;
 mod json;
+pub mod offline;
 mod otlp;
 mod plain;
 mod service;

@@ -1,5 +1,6 @@
 //! The token filter of a block: which words, ids and text fields it may hold.
 
+mod block;
 mod fuse;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -8,6 +9,7 @@ use model::{RecordId, TraceId, Value};
 use store::StoreError;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+pub use block::BlockFilter;
 pub(crate) use fuse::Filter;
 
 use crate::columns::{self, Strings};
