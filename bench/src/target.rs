@@ -1,5 +1,6 @@
 //! The server under test: started by us on free ports.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -44,7 +45,7 @@ impl Launch {
     /// Starts a server without keys on a data directory.
     ///
     /// # Errors
-    /// It does not start; its log is on standard error.
+    /// It does not start; what it logged.
     pub async fn start(&self, data_dir: &Path) -> anyhow::Result<Target> {
         self.start_with(data_dir, &[], &[]).await
     }
@@ -67,13 +68,18 @@ impl Launch {
         }
         command.envs(environment.iter().map(|(name, value)| (*name, value)));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.env("DEVLOGS_LOG__FILTER", "error").stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.env("DEVLOGS_LOG__FILTER", "error").stdout(Stdio::piped());
+        let log = data_dir.with_extension("log");
+        command.stderr(File::options().create(true).append(true).open(&log)?);
         let mut child = command.spawn().with_context(|| format!("can't start {}", self.program.display()))?;
         let stdout = child.stdout.take().context("no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
         let ready =
             tokio::time::timeout(START_TIME_MAX, lines.next_line()).await.context("it does not get ready")??;
-        let Some(ready) = ready else { bail!("{} ended before it was ready", self.program.display()) };
+        let Some(ready) = ready else {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            bail!("{} ended before it was ready: {said}", self.program.display())
+        };
         let ready: Value = serde_json::from_str(&ready).context("not the line that says ready")?;
         let address = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
         Ok(Target {
@@ -171,7 +177,7 @@ pub fn drop_cached(dir: &Path) -> anyhow::Result<()> {
         if path.is_dir() {
             drop_cached(&path)?;
         } else {
-            let file = std::fs::File::open(&path)?;
+            let file = File::open(&path)?;
             rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
         }
     }

@@ -140,17 +140,18 @@ async fn produce(brokers: &str, settings: &Settings, messages: &[(i32, Vec<u8>)]
 /// All rows in one request, in the server's own format.
 async fn insert(server: &ClickHouse, settings: &Settings) -> anyhow::Result<Ceiling> {
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let post = |sql: String, body: Vec<u8>| {
+    // The statement in the address, or alone in the body.
+    let post = |sql: &str, body: Vec<u8>| {
         let request = client.post(reqwest::Url::parse_with_params(&server.url(), [("query", sql)])?);
         let (user, password) = clickhouse::USER;
         anyhow::Ok(request.header("X-ClickHouse-User", user).header("X-ClickHouse-Key", password).body(body))
     };
     let database = &settings.database;
-    let rows = post(format!("SELECT * FROM {database}.otel_logs FORMAT Native"), Vec::new())?.send().await?;
+    let rows = post("", format!("SELECT * FROM {database}.otel_logs FORMAT Native").into())?.send().await?;
     let rows = rows.error_for_status()?.bytes().await?.to_vec();
     server.query(&format!("CREATE TABLE {database}.plain AS {database}.otel_logs"));
     let (since, before) = (Instant::now(), own_cpu_seconds()?);
-    let answer = post(format!("INSERT INTO {database}.plain FORMAT Native"), rows)?.send().await?;
+    let answer = post(&format!("INSERT INTO {database}.plain FORMAT Native"), rows)?.send().await?;
     let (status, text) = (answer.status(), answer.text().await?);
     ensure!(status.is_success(), "{status}: {text}");
     let ceiling = Ceiling { wall: since.elapsed().as_secs_f64(), client_cpu: Some(own_cpu_seconds()? - before) };
