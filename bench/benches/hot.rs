@@ -147,7 +147,9 @@ fn append(bencher: Bencher<'_, '_>, records: u64) {
         disk_free_min_bytes: 0,
         ..EmbeddedConfig::default()
     };
+    let entered = runtime.enter();
     let queue = EmbeddedQueue::open(config, queue::metrics::Metrics::default()).expect("a queue");
+    drop(entered);
     let payload = otlp(&ndjson(records));
     let headers =
         Headers { project: "default".into(), received: 1, records: records as u32, key: None, retry_of: None };
