@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use store::{QueryLimits, Store, StoreError, StoreStatus};
-use store_sql::Statement;
+use store::{Histogram, QueryLimits, Scan, Store, StoreError, StoreStatus};
+use store_sql::{Planner, Statement};
 use test_backends::postgres::{Postgres, PostgresOptions};
 
 use super::{PostgresStore, config, open, position, psql, range, store};
@@ -38,6 +38,38 @@ async fn a_dropped_query_stops_at_the_server() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(count(&store, "SELECT 1::bigint", QueryLimits::default()).await.expect("others go on"), [1]);
+}
+
+/// A value of a field is looked for in four columns; all of them must have an index, or none is used.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_fields_and_traces_are_found_by_their_indexes() {
+    let (store, url) = store().await;
+    for from in 0..4 {
+        store.write(range("p", 0, from, 5_000)).await.expect("written");
+    }
+    psql(&url, "VACUUM ANALYZE");
+    for (query, index) in [
+        ("user_id:u7", "attributes_idx"),
+        ("user_id:u7", "attribute_texts_idx"),
+        ("user_id:u7", "resource_idx"),
+        ("user_id:u7", "resource_texts_idx"),
+        ("attributes.status:500", "attribute_texts_idx"),
+        ("trace_id:0102030405060708090a0b0c0d0e0f10", "trace_id_idx"),
+        ("extraordinary", "words_idx"),
+    ] {
+        let scan = Scan {
+            project: "p".into(),
+            range: 0..i64::MAX,
+            query: model::query::parse(query, 0).expect("a query").into(),
+            limits: QueryLimits::default(),
+        };
+        let counts = Histogram { scan, interval: 3_600_000_000_000, group_by: None, groups_max: 0 };
+        let Statement { sql, params } = Planner::postgres().histogram(&counts);
+        let explain = Statement { sql: format!("EXPLAIN (COSTS OFF) {sql}"), params };
+        let text = |row: &tokio_postgres::Row| query::column::<String>(row, 0);
+        let plan = query::rows(&store.pools, &explain, QueryLimits::default(), text).await.expect("a plan").join("\n");
+        assert!(plan.contains(index) && !plan.contains("Seq Scan on devlogs_records"), "{query}, {index}:\n{plan}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,9 @@
 //!   objects; and `"key"`, its JSON with `-0.0` written as `0.0`, where that differs.
 //!
 //! Indexes that serve what the planner writes: `(project, ts, ts_nanos, origin, record_index)`, `(project, origin)`,
-//! GIN on `words`, GIN (`jsonb_path_ops`) on each of the four `jsonb` columns.
+//! `(trace_id)`, GIN on `words`, GIN (`jsonb_path_ops`) on each of the four `jsonb` columns: a field is looked for in all
+//! of them, so one without an index would make the others useless. Of the texts only those with items are searched, by
+//! [`HAS_ITEMS`], so that the others need not be indexed.
 //!
 //! The functions of [`FUNCTIONS`] must be there: run it with the migrations.
 //!
@@ -53,6 +55,9 @@ use crate::statement::{Binder, Param};
 use crate::words::word_hash;
 
 pub use encoding::{fields_from_json, fields_to_json};
+
+/// What the rows of an index on a `…_texts` column fulfil, and every condition that it serves.
+const HAS_ITEMS: &str = "@? '$.*.items'";
 
 /// The functions that statements call: one text of several `CREATE OR REPLACE FUNCTION`.
 pub const FUNCTIONS: &str = include_str!("postgres/functions.sql");
@@ -283,7 +288,8 @@ impl Dialect for Postgres {
         }
         for element in elements {
             let element = json!({ name: { "items": [element] } });
-            ways.push(format!("{texts} @> ({})::jsonb", binder.text(&element.to_string())));
+            let element = binder.text(&element.to_string());
+            ways.push(format!("({texts} {HAS_ITEMS} AND {texts} @> ({element})::jsonb)"));
         }
         Some(any(ways))
     }
