@@ -46,7 +46,8 @@ pub async fn compare(store: &dyn Store, seed: u64, records: usize, cases: usize)
     }
 }
 
-/// Half of the ranges are flushed, so that records stand in every place that a store has for them.
+/// Half of the ranges are flushed, so that records stand in every place that a store has for them; two partitions take
+/// turns, which a store may keep apart.
 async fn write(
     store: &dyn Store,
     reference: &MemoryStore,
@@ -57,7 +58,7 @@ async fn write(
 ) {
     let incarnation = Incarnation(u128::from(seed) << 64 | 0xc0);
     let mut written = 0;
-    let mut from = Position(0);
+    let mut ranges = 0;
     while written < records {
         let mut batch = Batch::new(project.clone());
         let rows = (1 + random.below(records / 4 + 1)).min(records - written);
@@ -65,17 +66,17 @@ async fn write(
             batch.push(&generate::record(random, project, index));
         }
         written += rows;
-        let next = Position(from.0 + 1);
+        let position = u64::from(ranges / 2);
         let range = WriteBatch {
             incarnation,
-            partition: Partition(0),
-            from,
-            next,
+            partition: Partition(ranges % 2),
+            from: Position(position),
+            next: Position(position + 1),
             batches: vec![batch],
             keys: Vec::new(),
             counts: Vec::new(),
         };
-        from = next;
+        ranges += 1;
         reference.write(range.clone()).await.expect("the reference store takes every batch");
         store.write(range).await.expect("the store takes a valid batch");
         if random.once_in(2) {

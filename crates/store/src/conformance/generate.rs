@@ -311,3 +311,36 @@ pub fn range(random: &mut Random) -> Range<i64> {
     let length = random.below(TIMES_SPAN as usize) as i64;
     TIMES_START + start..TIMES_START + start + length
 }
+
+/// What a web application logs for a request, for measurements.
+pub fn request(index: u64, now: i64) -> Record<'static> {
+    let text = |text: String| Value::String(Cow::Owned(text));
+    Record {
+        id: RecordId {
+            origin: u128::from(index / 100).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
+            index: (index % 100) as u32,
+        },
+        timestamp: now + index as i64 * 1_000_000,
+        observed: now,
+        project: Cow::Borrowed("shop"),
+        service: Cow::Borrowed(["shop-web", "auth-api", "payments"][index as usize % 3]),
+        host: Some(Cow::Borrowed("web-1")),
+        severity: Severity::new(9),
+        message: Cow::Owned(format!(
+            "GET /api/orders/{index} answered 200 in {} ms for user user_{} from 10.0.{}.{}",
+            index % 977,
+            index % 5_003,
+            index % 251,
+            index % 241
+        )),
+        trace_id: None,
+        span_id: None,
+        attributes: vec![
+            (Cow::Borrowed("http.method"), text("GET".to_owned())),
+            (Cow::Borrowed("http.status_code"), Value::Int(200)),
+            (Cow::Borrowed("duration_ms"), Value::Double((index % 977) as f64 / 8.0)),
+            (Cow::Borrowed("user_id"), text(format!("user_{}", index % 5_003))),
+        ],
+        resource: vec![(Cow::Borrowed("k8s.pod.name"), text("shop-web-7d9f".to_owned()))],
+    }
+}
