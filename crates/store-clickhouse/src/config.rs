@@ -9,8 +9,8 @@ use store::StoreError;
 /// The settings of a [`crate::ClickHouseStore`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClickHouseConfig {
-    /// The HTTP interface, `http://host:8123` or `https://host:8443`, without credentials. Every processor must name
-    /// the same server (or an address that always leads to the same one): positions and claims live there.
+    /// The HTTP interface, `http://host:8123` or `https://host:8443`, without credentials. Every node must name the same
+    /// server, by an address that always leads there.
     pub url: String,
     /// Made when it is missing and the user may make it. Letters, digits and `_`.
     pub database: String,
@@ -21,10 +21,9 @@ pub struct ClickHouseConfig {
     pub sql_user: Option<String>,
     pub sql_password: String,
     /// A cluster of the server's configuration: records are kept on all its shards, in local tables behind a
-    /// `Distributed` one.
+    /// `Distributed` one. `url` is a server of the first shard.
     pub cluster: Option<String>,
-    /// HTTP interfaces of the cluster's other servers, where tables have to be made one by one. Not needed with
-    /// `replicated`, where the cluster makes them.
+    /// HTTP interfaces of the cluster's other shards, one server of each.
     pub cluster_urls: Vec<String>,
     /// Replicated tables, for servers with Keeper. Experimental.
     pub replicated: bool,
@@ -129,6 +128,9 @@ impl ClickHouseConfig {
         if self.replicated && self.cluster.is_none() {
             return refuse("replicated tables of ClickHouse need the name of a cluster".to_owned());
         }
+        if !self.cluster_urls.is_empty() && self.cluster.is_none() {
+            return refuse("addresses of other shards of ClickHouse need the name of the cluster".to_owned());
+        }
         if self.retention_days == Some(0) || self.tier_after_days == Some(0) {
             return refuse("ages of records in ClickHouse are at least one day".to_owned());
         }
@@ -158,6 +160,7 @@ mod tests {
         assert!(with(|c| c.ca_file = Some("ca.pem".into())).contains("https"));
         assert!(with(|c| c.tier_after_days = Some(3)).contains("volume"));
         assert!(with(|c| c.replicated = true).contains("cluster"));
+        assert!(with(|c| c.cluster_urls = vec!["http://b".into()]).contains("cluster"));
         assert!(with(|c| c.retention_days = Some(0)).contains("one day"));
     }
 

@@ -27,6 +27,9 @@ use crate::error::Failure;
 /// The server closes idle connections after 3 s (its default, in some versions 10 s or 30 s).
 const IDLE_MAX: Duration = Duration::from_secs(2);
 
+/// What the server may need to say that the time of a statement is up.
+pub const GRACE: Duration = Duration::from_secs(2);
+
 /// A server as one user.
 #[derive(Clone)]
 pub struct Connection {
@@ -34,7 +37,6 @@ pub struct Connection {
     /// What must not show in texts.
     secrets: Arc<[String]>,
     timeout: Duration,
-    cluster: Option<Arc<str>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -57,14 +59,17 @@ impl Connection {
             }
             None => Client::default(),
         };
-        let client = client
+        let mut client = client
             .with_url(url)
             .with_user(&config.user)
             .with_password(&config.password)
             .with_product_info("devlogs", env!("CARGO_PKG_VERSION"));
+        if config.replicated {
+            // An insert is done when most of the replicas have it.
+            client = client.with_setting("insert_quorum", "auto");
+        }
         let secrets = [&config.password, &config.sql_password].map(String::clone).into();
-        let cluster = config.cluster.as_deref().map(Arc::from);
-        Ok(Self { client, secrets, timeout: config.write_timeout, cluster })
+        Ok(Self { client, secrets, timeout: config.write_timeout })
     }
 
     #[must_use]
@@ -87,22 +92,14 @@ impl Connection {
         self.timeout
     }
 
-    /// The table function of a system table: of this server, or of all servers of the cluster.
-    pub fn system(&self, table: &str) -> String {
-        match &self.cluster {
-            Some(cluster) => format!("clusterAllReplicas('{cluster}', system.{table})"),
-            None => format!("system.{table}"),
-        }
-    }
-
-    /// Waits for an answer, no longer than an insert may take.
+    /// Waits for an answer, a little longer than an insert may take.
     pub async fn within<T>(
         &self,
         answer: impl Future<Output = Result<T, clickhouse::error::Error>>,
     ) -> Result<T, Failure> {
-        match tokio::time::timeout(self.timeout, answer).await {
+        match tokio::time::timeout(self.timeout + GRACE, answer).await {
             Ok(answer) => answer.map_err(|error| self.failure(&error)),
-            Err(_) => Err(Failure::Network(format!("no answer in {} s", self.timeout.as_secs()))),
+            Err(_) => Err(Failure::Network(format!("no answer in {} s", (self.timeout + GRACE).as_secs()))),
         }
     }
 

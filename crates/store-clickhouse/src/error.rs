@@ -15,6 +15,8 @@ pub enum Failure {
     Server { code: u32, reason: String },
     /// No answer, or half of one: what was asked may have been done.
     Network(String),
+    /// The servers have no place for what was asked, as they are configured here.
+    Unknown(String),
 }
 
 /// `throwIf` held: somebody else owns the partition.
@@ -34,8 +36,8 @@ const BUSY_CODES: [u32; 26] = [
     3, 74, 75, 76, 198, 202, 203, 209, 210, 212, 236, 242, 243, 252, 279, 285, 319, 335, 364, 373, 394, 425, 439, 492,
     999, 1000,
 ];
-/// Wrong password, no rights, no such user.
-const ACCESS_CODES: [u32; 5] = [192, 193, 194, 497, 516];
+/// Read-only user, wrong password, no rights, no such user.
+const ACCESS_CODES: [u32; 6] = [164, 192, 193, 194, 497, 516];
 
 impl Failure {
     /// Reads the client's error; `secrets` are cut out of any text.
@@ -63,6 +65,7 @@ impl Failure {
     pub fn into_store_error(self, limits: Option<&QueryLimits>, is_foreign: bool) -> StoreError {
         let (code, reason) = match self {
             Self::Network(reason) => return StoreError::Unavailable(reason),
+            Self::Unknown(reason) => return StoreError::Invalid(reason),
             Self::Server { code, reason } => (code, reason),
         };
         if let Some(limits) = limits {
@@ -105,7 +108,9 @@ impl Failure {
             Self::Server { code: 252, reason } => {
                 WriteError::Unavailable(format!("merges can't keep up, larger batches help: {reason}"))
             }
-            Self::Server { reason, .. } | Self::Network(reason) => WriteError::Unavailable(reason),
+            Self::Server { reason, .. } | Self::Network(reason) | Self::Unknown(reason) => {
+                WriteError::Unavailable(reason)
+            }
         }
     }
 }

@@ -68,7 +68,6 @@ async fn send(
         .insert_formatted_with(sql)
         .with_setting("query_id", query_id)
         .with_setting("async_insert", "0")
-        .with_setting("distributed_foreground_insert", "1")
         .with_setting("max_execution_time", seconds)
         .with_setting("max_insert_threads", "1")
         .with_setting("http_receive_timeout", RECEIVE_TIMEOUT);

@@ -23,8 +23,8 @@
 //! position, the records with `RangeFrom = P` are those of its range and no others (5), and its ledger counts them: true
 //! again. A writer that dies earlier leaves the position as it is, however often.
 //!
-//! Assumed: one server (or an address that always leads to the same one) holds the small tables, the writers use the same
-//! user (so that each sees the other's inserts in `system.processes`), and what a server has answered it keeps (`fsync`).
+//! Assumed: a partition has one server (`shards`; an address always leads to the same one), the writers use the same user (so
+//! that each sees the other's inserts in `system.processes`), and what a server has answered it keeps (`fsync`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -43,6 +43,7 @@ use crate::error::Failure;
 use crate::insert::{self, Fence};
 use crate::native::Block;
 use crate::schema::{CLAIMS, DAYS, LOGS, POSITIONS};
+use crate::shards::Shard;
 
 /// Ledger counts of a project in `LedgerCounts`.
 const COUNTS: usize = 6;
@@ -106,9 +107,9 @@ pub struct LaneState {
 }
 
 /// What the small tables say now.
-pub async fn state(home: &Connection, lane: LaneId) -> Result<LaneState, Failure> {
+pub async fn state(server: &Connection, lane: LaneId) -> Result<LaneState, Failure> {
     let lane = lane.condition();
-    home.one(&format!(
+    server.one(&format!(
         "SELECT c.epoch AS epoch, c.writer AS writer, c.age AS age, p.position AS position, \
          p.position_epoch AS position_epoch, p.ledger_projects AS ledger_projects, p.ledger_counts AS ledger_counts \
          FROM (SELECT argMax(Epoch, _block_number) AS epoch, argMax(Writer, _block_number) AS writer, \
@@ -126,25 +127,26 @@ pub async fn state(home: &Connection, lane: LaneId) -> Result<LaneState, Failure
 /// [`WriteError::Moved`] when it stands elsewhere; [`WriteError::Unavailable`] when the server can't be asked or others
 /// take it over again and again.
 pub async fn acquire(
-    home: &Connection,
+    shard: &Shard,
     writer: &str,
     lane: LaneId,
     from: Position,
     patience: Duration,
 ) -> Result<Owned, WriteError> {
+    let server = &shard.server;
     for _ in 0..CLAIMS_MAX {
-        wait_for_others(home, writer, lane, from, patience).await?;
+        wait_for_others(server, writer, lane, from, patience).await?;
         let epoch = random_name();
-        claim(home, writer, lane, &epoch).await.map_err(unavailable)?;
-        fence_earlier(home, lane, &epoch).await?;
-        let now = state(home, lane).await.map_err(unavailable)?;
+        claim(server, writer, lane, &epoch).await.map_err(unavailable)?;
+        fence_earlier(server, lane, &epoch).await?;
+        let now = state(server, lane).await.map_err(unavailable)?;
         if now.position != from.0 {
             return Err(WriteError::Moved { at: Position(now.position) });
         }
         if now.epoch != epoch {
             continue;
         }
-        let leftovers = leftovers(home, lane, &now).await.map_err(unavailable)?;
+        let leftovers = leftovers(shard, lane, &now).await.map_err(unavailable)?;
         if !leftovers.ids.is_empty() {
             let (rows, partition) = (leftovers.ids.len(), lane.partition);
             info!(%partition, position = %from, rows, "records of an unfinished write found; what the next one lacks is written, the rest removed");
@@ -159,7 +161,7 @@ pub async fn acquire(
 /// Leaves a writer alone that claimed the partition a moment ago: it is about to write. Without this two writers of one
 /// range would stop each other for ever.
 async fn wait_for_others(
-    home: &Connection,
+    server: &Connection,
     writer: &str,
     lane: LaneId,
     from: Position,
@@ -168,7 +170,7 @@ async fn wait_for_others(
     let begun = Instant::now();
     let mut pause = Duration::from_millis(5);
     loop {
-        let now = state(home, lane).await.map_err(unavailable)?;
+        let now = state(server, lane).await.map_err(unavailable)?;
         if now.position != from.0 {
             return Err(WriteError::Moved { at: Position(now.position) });
         }
@@ -182,21 +184,26 @@ async fn wait_for_others(
     }
 }
 
-async fn claim(home: &Connection, writer: &str, lane: LaneId, epoch: &str) -> Result<(), Failure> {
+async fn claim(server: &Connection, writer: &str, lane: LaneId, epoch: &str) -> Result<(), Failure> {
     let mut block = lane_block(lane);
     block.column("Epoch", "String").text(epoch);
     block.column("Writer", "String").text(writer);
-    insert::plain(home, CLAIMS, block).await
+    insert::plain(server, CLAIMS, block).await
 }
 
 /// Says that the owner may write records of `days` from now on; older days are forgotten.
-pub async fn announce_days(home: &Connection, lane: LaneId, epoch: &str, days: &BTreeSet<u32>) -> Result<(), Failure> {
+pub async fn announce_days(
+    server: &Connection,
+    lane: LaneId,
+    epoch: &str,
+    days: &BTreeSet<u32>,
+) -> Result<(), Failure> {
     let mut block = lane_block(lane);
     block.column("Epoch", "String").text(epoch);
     let mut column = block.column("Days", "Array(UInt32)");
     column.u64(days.len() as u64);
     days.iter().for_each(|day| column.u32(*day));
-    insert::plain(home, DAYS, block).await
+    insert::plain(server, DAYS, block).await
 }
 
 fn lane_block(lane: LaneId) -> Block {
@@ -212,33 +219,31 @@ struct Running {
 }
 
 /// Ends the statements of claims before `epoch` and returns when none is left, and no deletion of theirs.
-async fn fence_earlier(home: &Connection, lane: LaneId, epoch: &str) -> Result<(), WriteError> {
+async fn fence_earlier(server: &Connection, lane: LaneId, epoch: &str) -> Result<(), WriteError> {
     let lane_is = lane.condition();
     let statements = format!(
-        "SELECT initial_query_id AS query_id FROM {} WHERE startsWith(initial_query_id, 'devlogs-') \
+        "SELECT initial_query_id AS query_id FROM system.processes WHERE startsWith(initial_query_id, 'devlogs-') \
          AND substring(initial_query_id, 9, 32) IN (SELECT Epoch FROM {CLAIMS} WHERE {lane_is} AND _block_number < \
-         (SELECT min(_block_number) FROM {CLAIMS} WHERE {lane_is} AND Epoch = '{epoch}'))",
-        home.system("processes"),
+         (SELECT min(_block_number) FROM {CLAIMS} WHERE {lane_is} AND Epoch = '{epoch}'))"
     );
     let deletions = format!(
-        "SELECT mutation_id AS query_id FROM {} WHERE database = currentDatabase() AND table LIKE '{LOGS}%' \
+        "SELECT mutation_id AS query_id FROM system.mutations WHERE database = currentDatabase() AND table LIKE '{LOGS}%' \
          AND NOT is_done AND position(command, '{}') > 0",
-        home.system("mutations"),
         lane.incarnation.0
     );
     let begun = Instant::now();
     let mut pause = Duration::from_millis(5);
     let mut killed = 0;
     loop {
-        let running: Vec<Running> = home.all(&statements).await.map_err(unavailable)?;
+        let running: Vec<Running> = server.all(&statements).await.map_err(unavailable)?;
         // In this order: a statement that has ended leaves no deletion that is not listed.
-        if running.is_empty() && home.all::<Running>(&deletions).await.map_err(unavailable)?.is_empty() {
+        if running.is_empty() && server.all::<Running>(&deletions).await.map_err(unavailable)?.is_empty() {
             return Ok(());
         }
         if running.len() > killed {
             killed = running.len();
             warn!(partition = %lane.partition, statements = killed, "stopping the statements of an earlier writer");
-            kill(home, &running).await?;
+            kill(server, &running).await?;
         }
         if begun.elapsed() > FENCE_TIME_MAX {
             return Err(WriteError::Unavailable("the inserts or deletions of an earlier writer do not end".to_owned()));
@@ -248,13 +253,13 @@ async fn fence_earlier(home: &Connection, lane: LaneId, epoch: &str) -> Result<(
     }
 }
 
-async fn kill(home: &Connection, running: &[Running]) -> Result<(), WriteError> {
+async fn kill(server: &Connection, running: &[Running]) -> Result<(), WriteError> {
     let mut kill = String::from("KILL QUERY WHERE query_id IN (");
     for (index, Running { query_id }) in running.iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
         let _ = write!(kill, "{comma}'{}'", query_id.replace(['\'', '\\'], ""));
     }
-    home.execute(&format!("{kill}) ASYNC")).await.map_err(unavailable)
+    server.execute(&format!("{kill}) ASYNC")).await.map_err(unavailable)
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -270,7 +275,7 @@ struct Leftover {
     day: String,
 }
 
-async fn leftovers(home: &Connection, lane: LaneId, now: &LaneState) -> Result<Leftovers, Failure> {
+async fn leftovers(Shard { server, records, .. }: &Shard, lane: LaneId, now: &LaneState) -> Result<Leftovers, Failure> {
     let lane_is = lane.condition();
     // Of each claim since the last write that was done, the days it announced last.
     let days = format!(
@@ -279,15 +284,15 @@ async fn leftovers(home: &Connection, lane: LaneId, now: &LaneState) -> Result<L
          (SELECT min(_block_number) FROM {CLAIMS} WHERE {lane_is} AND Epoch = '{}')) GROUP BY Epoch)",
         now.position_epoch
     );
-    let DayList { days } = home.one(&days).await?;
+    let DayList { days } = server.one(&days).await?;
     if days.is_empty() {
         return Ok(Leftovers::default());
     }
     let days: Vec<_> = days.iter().map(|day| format!("'{day}'")).collect();
-    let rows: Vec<Leftover> = home
+    let rows: Vec<Leftover> = server
         .all(&format!(
             "SELECT CAST(Project, 'String') AS project, Origin AS origin, RecordIndex AS index, \
-             CAST(_partition_id, 'String') AS day FROM {LOGS} \
+             CAST(_partition_id, 'String') AS day FROM {records} \
              WHERE _partition_id IN ({}) AND {} AND RangeFrom >= {}",
             days.join(", "),
             lane.of_records(),
@@ -306,7 +311,7 @@ async fn leftovers(home: &Connection, lane: LaneId, now: &LaneState) -> Result<L
 
 /// The row that makes a write done: the new position and the sums of the ledger.
 pub async fn finish(
-    home: &Connection,
+    server: &Connection,
     fence: &Fence<'_>,
     next: Position,
     ledger: &BTreeMap<Arc<str>, LedgerRow>,
@@ -324,7 +329,7 @@ pub async fn finish(
             counts.u64(count);
         }
     }
-    insert::fenced(home, POSITIONS, block, fence, &format!("done-{next}")).await
+    insert::fenced(server, POSITIONS, block, fence, &format!("done-{next}")).await
 }
 
 /// The ledger of a partition as [`finish`] wrote it.

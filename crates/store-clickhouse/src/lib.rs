@@ -5,7 +5,7 @@
 //!
 //! - [`config`]: where the server is and how long things may take;
 //! - [`connection`]: clients, TLS, deadlines; [`error`]: what the server's codes mean;
-//! - `schema`: tables and their versions;
+//! - `schema`: tables and their versions; `shards`: on which server a partition of the queue is;
 //! - `lane`: who may write, and why nothing is lost or doubled;
 //! - `read`: queries, planned by `store_sql`; `sql`: statements of users;
 //! - `status`: progress, keys, the ledger, sizes, health; [`metrics`].
@@ -21,6 +21,7 @@ pub mod native;
 mod read;
 mod rows;
 mod schema;
+mod shards;
 mod sql;
 mod status;
 mod store_impl;
@@ -40,15 +41,16 @@ use columns::Span;
 use connection::{Connection, random_name};
 use lane::LaneId;
 use metrics::Metrics;
+use shards::Shards;
 
 /// A store in a ClickHouse server or cluster. Cheap to share, not to make: opening it looks at the tables.
 #[derive(Debug)]
 pub struct ClickHouseStore {
     config: ClickHouseConfig,
-    /// The configured server: the small tables, and all records through it.
+    /// The configured server, which sees all records.
     home: Connection,
-    /// The cluster's other servers.
-    others: Vec<Connection>,
+    /// Where they are written.
+    shards: Shards,
     /// For statements of users.
     foreign: Connection,
     /// Random; tells claims of this process from others.
@@ -65,19 +67,25 @@ impl ClickHouseStore {
     /// The configuration can't work, the server can't be reached or refuses, or the tables are those of a newer program.
     pub async fn open(config: ClickHouseConfig) -> Result<Self, StoreError> {
         config.check()?;
-        let server = Connection::new(&config, &config.url)?;
-        schema::migrate(&config, &server).await?;
-        let home = server.in_database(&config.database);
+        let mut servers = Vec::new();
+        for url in std::iter::once(&config.url).chain(&config.cluster_urls) {
+            let server = Connection::new(&config, url)?;
+            schema::migrate(&config, &server).await?;
+            servers.push(server.in_database(&config.database));
+        }
+        let home = servers[0].clone();
         let foreign = match &config.sql_user {
             Some(user) => home.clone().as_user(user, &config.sql_password),
             None => home.clone(),
         };
-        let other = |url: &String| Ok(Connection::new(&config, url)?.in_database(&config.database));
-        let others: Result<Vec<_>, StoreError> = config.cluster_urls.iter().map(other).collect();
+        let shards = match config.cluster {
+            Some(_) => Shards::of_cluster(servers).await?,
+            None => Shards::single(home.clone()),
+        };
         let nanos = |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
         Ok(Self {
             span: Span { past: nanos(config.past_max), future: nanos(config.future_max) },
-            others: others?,
+            shards,
             home,
             foreign,
             writer: random_name(),

@@ -16,12 +16,9 @@ use store::{
 use store_sql::{ORIGINS_MAX, Planner, Statement, answer, cell};
 
 use crate::ClickHouseStore;
-use crate::connection::{Connection, query_id};
+use crate::connection::{Connection, GRACE, query_id};
 use crate::metrics::Metrics;
 use crate::rows::{FieldRow, GroupRow, HistogramRow, OriginRow, ValueRow};
-
-/// What the server may take beyond the query's time before we stop waiting for its refusal.
-pub(crate) const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A record as `Dialect::RECORD_COLUMNS` gives it.
 #[derive(Debug, Row, Deserialize)]

@@ -13,8 +13,8 @@
 //! Every step can be repeated, so nodes that start at once do no harm to each other: each applies what it does not see
 //! applied, and the rows of `schema_migrations` with the same version are one.
 //!
-//! In a cluster `otel_logs` is a `Distributed` table over `otel_logs_local` of every shard; the small tables are on the
-//! server of the configured address only.
+//! In a cluster every server has all of them; `otel_logs` is a `Distributed` table over `otel_logs_local` of every shard,
+//! and two tables more say where a partition of the queue is (`crate::shards`).
 
 use clickhouse::Row;
 use serde::Deserialize;
@@ -26,10 +26,17 @@ use crate::connection::Connection;
 use crate::error::Failure;
 
 pub const LOGS: &str = "otel_logs";
+/// The records of one server of a cluster.
+pub const LOCAL_LOGS: &str = "otel_logs_local";
 pub const CLAIMS: &str = "devlogs_claims";
 pub const DAYS: &str = "devlogs_days";
 pub const POSITIONS: &str = "devlogs_positions";
 pub const KEYS: &str = "devlogs_keys";
+/// On the first server of a cluster: the shard of each partition.
+pub const LANES: &str = "devlogs_lanes";
+/// The name of a server's shard, and the names of all.
+pub const SHARD: &str = "devlogs_shard";
+pub const SHARDS: &str = "devlogs_shards";
 
 /// The version that this program makes and reads.
 const VERSION: u32 = 1;
@@ -90,52 +97,42 @@ struct Version {
     version: u32,
 }
 
-/// Makes the database and its tables, or brings them to this version.
+/// Makes the database of a server and its tables, or brings them to this version.
 ///
 /// # Errors
 /// The server can't be reached, refuses, or has tables of a newer program.
 pub async fn migrate(config: &ClickHouseConfig, server: &Connection) -> Result<(), StoreError> {
-    let mut servers = vec![server.clone()];
-    if !config.replicated {
-        for url in &config.cluster_urls {
-            servers.push(Connection::new(config, url)?);
-        }
-    }
     let failed = |failure: Failure| failure.into_store_error(None, false);
-    for server in &servers {
-        make_database(config, server).await.map_err(failed)?;
-    }
-    let home = server.clone().in_database(&config.database);
-    let settings = settings(config, "");
+    make_database(config, server).await.map_err(failed)?;
+    let server = server.clone().in_database(&config.database);
+    let (on_cluster, settings) = (on_cluster(config), settings(config, ""));
+    let engine = engine(config, "ReplacingMergeTree", "schema_migrations", "");
     let applied = format!(
-        "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, applied DateTime DEFAULT now()) \
-         ENGINE = ReplacingMergeTree ORDER BY version {settings}"
+        "CREATE TABLE IF NOT EXISTS schema_migrations{on_cluster} (version UInt32, name String, applied DateTime DEFAULT \
+         now()) ENGINE = {engine} ORDER BY version {settings}"
     );
-    home.execute(&applied).await.map_err(failed)?;
+    server.execute(&applied).await.map_err(failed)?;
     let version = "SELECT max(version) AS version FROM schema_migrations";
-    let Version { version } = home.one(version).await.map_err(failed)?;
+    let Version { version } = server.one(version).await.map_err(failed)?;
     if version > VERSION {
         return Err(StoreError::Invalid(format!(
             "the tables in ClickHouse have version {version}, this program knows {VERSION}; run the newer program"
         )));
     }
     if version < VERSION {
-        for server in &servers {
-            let server = server.clone().in_database(&config.database);
-            make_local(config, &server).await.map_err(failed)?;
+        make_records(config, &server).await.map_err(failed)?;
+        make_small(config, &server).await.map_err(failed)?;
+        if let Some(cluster) = &config.cluster {
+            make_distributed(config, cluster, &server).await.map_err(failed)?;
         }
-        make_home(config, &home).await.map_err(failed)?;
+        server.execute(&view(&on_cluster)).await.map_err(failed)?;
         let done = format!(
             "INSERT INTO schema_migrations (version, name) SETTINGS async_insert = 0 VALUES ({VERSION}, 'first tables')"
         );
-        home.execute(&done).await.map_err(failed)?;
+        server.execute(&done).await.map_err(failed)?;
         info!(version = VERSION, "tables made in clickhouse");
     }
-    for server in &servers {
-        let server = server.clone().in_database(&config.database);
-        age(config, &server).await.map_err(failed)?;
-    }
-    Ok(())
+    age(config, &server).await.map_err(failed)
 }
 
 async fn make_database(config: &ClickHouseConfig, server: &Connection) -> Result<(), Failure> {
@@ -149,7 +146,7 @@ async fn make_database(config: &ClickHouseConfig, server: &Connection) -> Result
 }
 
 /// The table of records of one server.
-async fn make_local(config: &ClickHouseConfig, server: &Connection) -> Result<(), Failure> {
+async fn make_records(config: &ClickHouseConfig, server: &Connection) -> Result<(), Failure> {
     let has_text_index =
         "SELECT toUInt32(count()) AS version FROM system.data_skipping_index_types WHERE name = 'text'";
     // Servers without the table of index types are older than the text index.
@@ -168,7 +165,7 @@ async fn make_local(config: &ClickHouseConfig, server: &Connection) -> Result<()
 }
 
 fn table(config: &ClickHouseConfig, words: &str) -> String {
-    let name = local_name(config);
+    let name = records_name(config);
     let policy = config.storage_policy.as_ref().map(|policy| format!(", storage_policy = '{policy}'"));
     let settings = settings(
         config,
@@ -183,19 +180,37 @@ fn table(config: &ClickHouseConfig, words: &str) -> String {
     )
 }
 
-/// The small tables and the view, on the configured server.
-async fn make_home(config: &ClickHouseConfig, home: &Connection) -> Result<(), Failure> {
-    let on_cluster = on_cluster(config);
-    if let Some(cluster) = &config.cluster {
-        let database = &config.database;
-        // All records of a request are on one shard; requests are spread.
-        home.execute(&format!(
-            "CREATE TABLE IF NOT EXISTS {LOGS}{on_cluster} AS {local} \
-             ENGINE = Distributed('{cluster}', '{database}', '{local}', cityHash64(Origin))",
-            local = local_name(config)
-        ))
-        .await?;
+/// What shows the shards as one, and the tables that say where a partition is.
+async fn make_distributed(config: &ClickHouseConfig, cluster: &str, server: &Connection) -> Result<(), Failure> {
+    let (on_cluster, database) = (on_cluster(config), &config.database);
+    let numbered = settings(config, ", enable_block_number_column = 1");
+    let shard = engine(config, "MergeTree", SHARD, "");
+    let lanes = engine(config, "MergeTree", LANES, "");
+    let made = "Made DateTime64(3) DEFAULT now64(3)";
+    let tables = [
+        format!(
+            "{SHARD}{on_cluster} (Name String, IsFirst UInt8, {made}) ENGINE = {shard} ORDER BY tuple() {numbered}"
+        ),
+        format!(
+            "{LANES}{on_cluster} (Incarnation UInt128, Partition UInt32, Shard String, {made}) ENGINE = {lanes} \
+             ORDER BY (Incarnation, Partition) {numbered}"
+        ),
+        format!("{SHARDS}{on_cluster} AS {SHARD} ENGINE = Distributed('{cluster}', '{database}', '{SHARD}')"),
+        // Nobody inserts through it.
+        format!(
+            "{LOGS}{on_cluster} AS {local} ENGINE = Distributed('{cluster}', '{database}', '{local}')",
+            local = records_name(config)
+        ),
+    ];
+    for table in tables {
+        server.execute(&format!("CREATE TABLE IF NOT EXISTS {table}")).await?;
     }
+    Ok(())
+}
+
+/// Claims, positions and keys.
+async fn make_small(config: &ClickHouseConfig, server: &Connection) -> Result<(), Failure> {
+    let on_cluster = on_cluster(config);
     let lane = "Incarnation UInt128, Partition UInt32";
     let ordered = "ORDER BY (Incarnation, Partition)";
     let numbered = settings(config, ", enable_block_number_column = 1");
@@ -205,23 +220,25 @@ async fn make_home(config: &ClickHouseConfig, home: &Connection) -> Result<(), F
         format!("CREATE TABLE IF NOT EXISTS {name}{on_cluster} ({columns}) ENGINE = {engine} {rest}")
     };
     let made = "Made DateTime64(3) DEFAULT now64(3)";
-    home.execute(&table(
-        CLAIMS,
-        &format!("{lane}, Epoch String, Writer String, {made}"),
-        "MergeTree",
-        "",
-        &format!("{ordered} {kept} {numbered}"),
-    ))
-    .await?;
-    home.execute(&table(
-        DAYS,
-        &format!("{lane}, Epoch String, Days Array(UInt32), {made}"),
-        "MergeTree",
-        "",
-        &format!("{ordered} {kept} {numbered}"),
-    ))
-    .await?;
-    home.execute(&table(
+    server
+        .execute(&table(
+            CLAIMS,
+            &format!("{lane}, Epoch String, Writer String, {made}"),
+            "MergeTree",
+            "",
+            &format!("{ordered} {kept} {numbered}"),
+        ))
+        .await?;
+    server
+        .execute(&table(
+            DAYS,
+            &format!("{lane}, Epoch String, Days Array(UInt32), {made}"),
+            "MergeTree",
+            "",
+            &format!("{ordered} {kept} {numbered}"),
+        ))
+        .await?;
+    server.execute(&table(
         POSITIONS,
         &format!(
             "{lane}, Position UInt64, Epoch String, LedgerProjects Array(String), LedgerCounts Array(UInt64), {made}"
@@ -231,19 +248,19 @@ async fn make_home(config: &ClickHouseConfig, home: &Connection) -> Result<(), F
         &format!("{ordered} {}", settings(config, "")),
     ))
     .await?;
-    home.execute(&table(
-        KEYS,
-        &format!("Project String, Key UInt128, Body UInt128, Received DateTime64(9), {lane}, RangeNext UInt64"),
-        "MergeTree",
-        "",
-        &format!(
-            "PARTITION BY toYYYYMMDD(Received, 'UTC') ORDER BY (Project, Key) \
+    server
+        .execute(&table(
+            KEYS,
+            &format!("Project String, Key UInt128, Body UInt128, Received DateTime64(9), {lane}, RangeNext UInt64"),
+            "MergeTree",
+            "",
+            &format!(
+                "PARTITION BY toYYYYMMDD(Received, 'UTC') ORDER BY (Project, Key) \
              TTL toDateTime(Received) + INTERVAL 25 HOUR {}",
-            settings(config, ", ttl_only_drop_parts = 1")
-        ),
-    ))
-    .await?;
-    home.execute(&view(&on_cluster)).await
+                settings(config, ", ttl_only_drop_parts = 1")
+            ),
+        ))
+        .await
 }
 
 /// What SQL of users and other programs see: the names of the search syntax.
@@ -268,9 +285,18 @@ async fn age(config: &ClickHouseConfig, server: &Connection) -> Result<(), Failu
     if let (Some(days), Some(volume)) = (config.tier_after_days, &config.tier_volume) {
         rules.push(format!("{AGED} + toIntervalDay({days}) TO VOLUME '{volume}'"));
     }
-    let (name, on_cluster) = (local_name(config), on_cluster(config));
-    let made = format!("SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = '{name}'");
-    let Made { engine_full } = server.one(&made).await?;
+    let (name, on_cluster) = (records_name(config), on_cluster(config));
+    let made = format!(
+        "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = '{name}' AND engine LIKE \
+         '%MergeTree'"
+    );
+    let Some(Made { engine_full }) = server.all(&made).await?.pop() else {
+        return Err(Failure::Unknown(
+            "the tables in ClickHouse are those of a single server, or of a cluster, and the configuration is not; use \
+             another `database`"
+                .to_owned(),
+        ));
+    };
     let rules = rules.join(", ");
     // The server prints the rules as they are written here; the same rules set again would rewrite every part.
     let known = engine_full.split_once(" TTL ").map_or("", |(_, rest)| rest);
@@ -289,8 +315,9 @@ struct Made {
     engine_full: String,
 }
 
-pub fn local_name(config: &ClickHouseConfig) -> &'static str {
-    if config.cluster.is_some() { "otel_logs_local" } else { LOGS }
+/// The table that has the records of one server.
+pub fn records_name(config: &ClickHouseConfig) -> &'static str {
+    if config.cluster.is_some() { LOCAL_LOGS } else { LOGS }
 }
 
 fn on_cluster(config: &ClickHouseConfig) -> String {
@@ -304,10 +331,8 @@ fn engine(config: &ClickHouseConfig, kind: &str, table: &str, arguments: &str) -
     if !config.replicated {
         return format!("{kind}({arguments})");
     }
-    // Records are on every shard, the small tables are one for the whole cluster.
-    let shard = if table == local_name(config) { "{shard}" } else { "all" };
     let separator = if arguments.is_empty() { "" } else { ", " };
-    let path = format!("/clickhouse/tables/{shard}/{}/{table}", config.database);
+    let path = format!("/clickhouse/tables/{{shard}}/{}/{table}", config.database);
     format!("Replicated{kind}('{path}', '{{replica}}'{separator}{arguments})")
 }
 

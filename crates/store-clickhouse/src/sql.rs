@@ -9,8 +9,9 @@ use store::{QueryLimits, SqlAnswer, Stats, StoreError};
 use store_sql::Statement;
 
 use crate::ClickHouseStore;
-use crate::read::{GRACE, Running};
-use crate::schema::{CLAIMS, DAYS, KEYS, LOGS, POSITIONS, local_name};
+use crate::connection::GRACE;
+use crate::read::Running;
+use crate::schema::{CLAIMS, DAYS, KEYS, LANES, LOCAL_LOGS, LOGS, POSITIONS, SHARD, SHARDS};
 
 impl ClickHouseStore {
     /// Runs one statement that the guard let through.
@@ -55,11 +56,9 @@ impl ClickHouseStore {
         let entry = |table: &str, condition: &str| {
             format!("{}: {condition}", literal(&format!("{}.{table}", self.config.database)))
         };
-        let mut tables = vec![LOGS, local_name(&self.config)];
-        tables.dedup();
-        let mut filters: Vec<_> = tables.into_iter().map(|table| entry(table, &condition)).collect();
+        let mut filters: Vec<_> = [LOGS, LOCAL_LOGS].into_iter().map(|table| entry(table, &condition)).collect();
         // Nobody's business, and without a project.
-        filters.extend([CLAIMS, DAYS, POSITIONS, KEYS].map(|table| entry(table, "'0'")));
+        filters.extend([CLAIMS, DAYS, POSITIONS, KEYS, LANES, SHARD, SHARDS].map(|table| entry(table, "'0'")));
         format!("{{{}}}", filters.join(", "))
     }
 }

@@ -13,12 +13,13 @@ use tracing::warn;
 
 use crate::ClickHouseStore;
 use crate::columns::{self, Place};
-use crate::connection::query_id;
+use crate::connection::{Connection, query_id};
 use crate::error::Failure;
 use crate::insert::{self, Fence};
 use crate::lane::{self, LaneId, Leftovers, Owned};
 use crate::native::Block;
-use crate::schema::{self, CLAIMS, KEYS, LOGS};
+use crate::schema::{CLAIMS, KEYS};
+use crate::shards::Shard;
 
 /// Takeovers by others in the middle of one write before it gives up.
 const TRIES_MAX: usize = 5;
@@ -36,69 +37,55 @@ pub type Slot = Arc<Mutex<Option<Owned>>>;
 impl ClickHouseStore {
     pub(crate) async fn write_range(&self, range: WriteBatch) -> Result<(), WriteError> {
         let (begun, range) = (Instant::now(), Arc::new(range));
+        let written = self.write_tried(&range).await;
+        self.metrics.writes.count(&range, begun.elapsed(), &written);
+        written
+    }
+
+    async fn write_tried(&self, range: &Arc<WriteBatch>) -> Result<(), WriteError> {
         let lane = LaneId { incarnation: range.incarnation, partition: range.partition };
+        let shard = self.shards.place(lane).await.map_err(lane::unavailable)?;
         let slot = self.slot(lane);
         let mut slot = slot.lock().await;
         for tries in 0..TRIES_MAX {
+            // More each time, so that of several writers one gets through.
+            let patience = self.config.takeover_patience * (1 << tries);
             let owned = match slot.take() {
                 Some(owned) if owned.position == range.from.0 => owned,
-                known => match self.own(lane, range.from, known, tries, &mut slot).await? {
-                    Some(owned) => owned,
-                    None => continue,
-                },
+                known => {
+                    still_there(shard, lane, range.from, known, &mut slot).await?;
+                    self.metrics.claims.inc();
+                    lane::acquire(shard, &self.writer, lane, range.from, patience).await?
+                }
             };
-            match self.write_owned(&range, lane, owned).await {
+            match self.write_owned(range, shard, lane, owned).await {
                 Ok(owned) => {
                     *slot = Some(owned);
-                    self.metrics.written(&range, begun.elapsed());
                     return Ok(());
                 }
                 Err(failure) if failure.is_fenced() => {
                     self.metrics.overtaken.inc();
                     warn!(partition = %lane.partition, "another writer took the partition over");
                 }
-                Err(failure) => return Err(self.rejected_or_unavailable(failure)),
+                Err(failure) => return Err(failure.into_write_error()),
             }
         }
         Err(WriteError::Unavailable(format!("other writers keep taking partition {} over", lane.partition)))
-    }
-
-    fn rejected_or_unavailable(&self, failure: Failure) -> WriteError {
-        self.metrics.write_errors.inc();
-        failure.into_write_error()
     }
 
     fn slot(&self, lane: LaneId) -> Slot {
         self.lanes.lock().entry(lane).or_default().clone()
     }
 
-    /// Ownership of a partition that stands at `from`; `known` is another position that this writer has it at.
-    async fn own(
-        &self,
-        lane: LaneId,
-        from: Position,
-        known: Option<Owned>,
-        tries: usize,
-        slot: &mut Option<Owned>,
-    ) -> Result<Option<Owned>, WriteError> {
-        if let Some(known) = known {
-            let now = lane::state(&self.home, lane).await.map_err(lane::unavailable)?;
-            if now.position != from.0 {
-                if now.epoch == known.epoch {
-                    *slot = Some(known);
-                }
-                return Err(WriteError::Moved { at: Position(now.position) });
-            }
-            return Ok(None);
-        }
-        self.metrics.claims.inc();
-        // More each time, so that of several writers one gets through.
-        let patience = self.config.takeover_patience * (1 << tries);
-        lane::acquire(&self.home, &self.writer, lane, from, patience).await.map(Some)
-    }
-
     /// The inserts of a range. Any failure gives the ownership up, so that the next try looks at what is there.
-    async fn write_owned(&self, range: &Arc<WriteBatch>, lane: LaneId, mut owned: Owned) -> Result<Owned, Failure> {
+    async fn write_owned(
+        &self,
+        range: &Arc<WriteBatch>,
+        shard: &Shard,
+        lane: LaneId,
+        mut owned: Owned,
+    ) -> Result<Owned, Failure> {
+        let Shard { server, records, .. } = shard;
         let mut leftovers = std::mem::take(&mut owned.leftovers);
         let strays = strays(&mut leftovers, range);
         let mut recovered = 0;
@@ -109,18 +96,19 @@ impl ClickHouseStore {
             !is_there
         });
         self.metrics.recovered_rows.inc_by(recovered);
-        self.announce(lane, &mut owned, days.keys().copied().chain(leftovers.days)).await?;
+        announce(server, lane, &mut owned, days.keys().copied().chain(leftovers.days)).await?;
         crash_point("clickhouse.after_days");
-        self.remove(lane, &owned, &strays).await?;
+        remove(shard, lane, &owned, &strays).await?;
         let fence = Fence { lane, epoch: &owned.epoch };
         for (day, places) in days {
             let block = encode(range.clone(), places, day).await?;
-            insert::fenced(&self.home, LOGS, block, &fence, &format!("{}-{}-{day}", range.from, range.next)).await?;
+            let token = format!("{}-{}-{day}", range.from, range.next);
+            insert::fenced(server, records, block, &fence, &token).await?;
             crash_point("clickhouse.after_records");
         }
         if !range.keys.is_empty() {
             let block = keys(&range.keys, lane, range.next);
-            insert::fenced(&self.home, KEYS, block, &fence, &format!("keys-{}", range.next)).await?;
+            insert::fenced(server, KEYS, block, &fence, &format!("keys-{}", range.next)).await?;
             crash_point("clickhouse.after_keys");
         }
         for counts in &range.counts {
@@ -128,62 +116,82 @@ impl ClickHouseStore {
             owned.ledger.entry(counts.project.clone()).or_insert_with(empty).add(counts);
         }
         crash_point("clickhouse.before_position");
-        lane::finish(&self.home, &fence, range.next, &owned.ledger).await?;
+        lane::finish(server, &fence, range.next, &owned.ledger).await?;
         crash_point("clickhouse.after_position");
         owned.position = range.next.0;
         Ok(owned)
     }
+}
 
-    /// Says which days will be written, unless the server knows.
-    async fn announce(&self, lane: LaneId, owned: &mut Owned, days: impl Iterator<Item = u32>) -> Result<(), Failure> {
-        let mut needed: BTreeSet<u32> = days.collect();
-        if needed.is_subset(&owned.days) {
-            return Ok(());
-        }
-        if needed.len() + owned.days.len() <= DAYS_MAX {
-            needed.extend(&owned.days);
-        }
-        lane::announce_days(&self.home, lane, &owned.epoch, &needed).await?;
-        owned.days = needed;
-        Ok(())
+/// This writer knows the partition at another position than `from`: where does it stand?
+async fn still_there(
+    shard: &Shard,
+    lane: LaneId,
+    from: Position,
+    known: Option<Owned>,
+    slot: &mut Option<Owned>,
+) -> Result<(), WriteError> {
+    let Some(known) = known else { return Ok(()) };
+    let now = lane::state(&shard.server, lane).await.map_err(lane::unavailable)?;
+    if now.position == from.0 {
+        return Ok(());
     }
+    if now.epoch == known.epoch {
+        *slot = Some(known);
+    }
+    Err(WriteError::Moved { at: Position(now.position) })
+}
 
-    /// Runs a deletion and waits for it, on every server that has records.
-    async fn delete(&self, sql: &str, epoch: &str) -> Result<(), Failure> {
-        for server in std::iter::once(&self.home).chain(&self.others) {
-            let query = server.client().query_raw(sql);
-            let query = query
-                .with_setting("query_id", query_id(epoch))
-                .with_setting("lightweight_deletes_sync", "2")
-                .with_setting("mutations_execute_subqueries_on_initiator", "1");
-            server.within(query.execute()).await?;
-        }
-        Ok(())
+/// Says which days will be written, unless the server knows.
+async fn announce(
+    server: &Connection,
+    lane: LaneId,
+    owned: &mut Owned,
+    days: impl Iterator<Item = u32>,
+) -> Result<(), Failure> {
+    let mut needed: BTreeSet<u32> = days.collect();
+    if needed.is_subset(&owned.days) {
+        return Ok(());
     }
+    if needed.len() + owned.days.len() <= DAYS_MAX {
+        needed.extend(&owned.days);
+    }
+    lane::announce_days(server, lane, &owned.epoch, &needed).await?;
+    owned.days = needed;
+    Ok(())
+}
 
-    /// Removes records of an unfinished write. Inserts come after it: the server deletes from what was there when the
-    /// deletion began.
-    async fn remove(&self, lane: LaneId, owned: &Owned, strays: &Strays) -> Result<(), Failure> {
-        let which = match strays {
-            Strays::All => String::new(),
-            Strays::Some(some) if some.is_empty() => return Ok(()),
-            Strays::Some(some) => {
-                let some: Vec<_> = some.iter().map(literal).collect();
-                format!("AND (CAST(Project, 'String'), Origin, RecordIndex) IN ({})", some.join(", "))
-            }
-        };
-        // The owner is looked up when the statement begins, as for an insert; it deletes nothing if that is another.
-        let delete = format!(
-            "DELETE FROM {} WHERE {} AND RangeFrom >= {} {which} \
-             AND (SELECT argMax(Epoch, _block_number) FROM {CLAIMS} WHERE {}) = '{}'",
-            schema::local_name(&self.config),
-            lane.of_records(),
-            owned.position,
-            lane.condition(),
-            owned.epoch
-        );
-        self.delete(&delete, &owned.epoch).await
-    }
+/// Removes records of an unfinished write, and returns when they are gone. Inserts come after it: the server deletes from
+/// what was there when the deletion began.
+async fn remove(
+    Shard { server, records, .. }: &Shard,
+    lane: LaneId,
+    owned: &Owned,
+    strays: &Strays,
+) -> Result<(), Failure> {
+    let which = match strays {
+        Strays::All => String::new(),
+        Strays::Some(some) if some.is_empty() => return Ok(()),
+        Strays::Some(some) => {
+            let some: Vec<_> = some.iter().map(literal).collect();
+            format!("AND (CAST(Project, 'String'), Origin, RecordIndex) IN ({})", some.join(", "))
+        }
+    };
+    // The owner is looked up when the statement begins, as for an insert; it deletes nothing if that is another.
+    let delete = format!(
+        "DELETE FROM {records} WHERE {} AND RangeFrom >= {} {which} \
+         AND (SELECT argMax(Epoch, _block_number) FROM {CLAIMS} WHERE {}) = '{}'",
+        lane.of_records(),
+        owned.position,
+        lane.condition(),
+        owned.epoch
+    );
+    let query = server.client().query_raw(&delete);
+    let query = query
+        .with_setting("query_id", query_id(&owned.epoch))
+        .with_setting("lightweight_deletes_sync", "2")
+        .with_setting("mutations_execute_subqueries_on_initiator", "1");
+    server.within(query.execute()).await
 }
 
 /// Leftovers to remove.

@@ -100,17 +100,7 @@ impl Store for PostgresStore {
     async fn write(&self, batch: WriteBatch) -> Result<(), WriteError> {
         let begun = Instant::now();
         let written = self.writer.write(&batch).await;
-        match &written {
-            Ok(()) => {
-                self.metrics.written_rows.inc_by(batch.batches.iter().map(|batch| batch.len() as u64).sum());
-                self.metrics.written_bytes.inc_by(batch.batches.iter().map(|batch| batch.bytes() as u64).sum());
-                self.metrics.write_seconds.observe(begun.elapsed().as_secs_f64());
-            }
-            Err(WriteError::Moved { .. }) => {}
-            Err(_) => {
-                self.metrics.write_errors.inc();
-            }
-        }
+        self.metrics.writes.count(&batch, begun.elapsed(), &written);
         written
     }
 

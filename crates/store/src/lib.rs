@@ -4,11 +4,13 @@
 //! - [`write`]: what a processor hands over: records, positions, keys and the ledger's counts, all or nothing;
 //! - [`read`]: what a query asks and what it gets;
 //! - [`aggregation`]: the accumulators of `aggregate`, shared by every backend that computes in this process;
+//! - [`metrics`]: what stores on servers count of their writes;
 //! - [`memory`]: the reference store that the conformance suite and property tests compare with.
 
 pub mod aggregation;
 pub mod conformance;
 pub mod memory;
+pub mod metrics;
 pub mod read;
 pub mod write;
 

@@ -31,10 +31,15 @@ const LIBRARY: &str = "node_modules/@chdb/lib-linux-x64-gnu/libchdb.so";
 
 /// A user that may do everything but manage users, and its password.
 pub const USER: (&str, &str) = ("devlogs", "devlogs-secret");
+/// As [`USER`], with the same password: one that may only read, and one with 100 MB of memory for a statement.
+pub const WATCHER: &str = "devlogs_watcher";
+pub const POOR: &str = "devlogs_poor";
 /// A user that may only read databases of tests, and its password.
 pub const READER: (&str, &str) = ("devlogs_reader", "reader-secret");
 /// The cluster of [`ClickHouse::start_cluster`].
 pub const CLUSTER: &str = "pair";
+/// A storage policy, and its second volume.
+pub const TIERED: (&str, &str) = ("tiered", "cold");
 
 /// How long the server may take to answer [`ClickHouse::query`].
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);

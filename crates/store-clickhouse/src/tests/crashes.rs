@@ -1,49 +1,18 @@
 //! The server dies, stops answering or comes back; the writer dies anywhere.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use store::{Store, WriteError};
 use test_backends::clickhouse::ClickHouse;
 
-use super::rig::{Dice, config, counts, node, open, range};
+use super::rig::{Dice, config, counts, die_anywhere, node, open, range, write_all};
 use crate::ClickHouseStore;
 
-/// Every write is dropped after a random time, in the middle of whatever it does there, and a new node goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_dies_anywhere_leaves_nothing_lost_or_doubled() {
-    let (mut store, config) = open().await;
-    const END: u64 = 300;
-    let mut dice = Dice::new(11);
-    let (mut at, mut died, mut recovered) = (0, 0, 0);
-    // Deaths are spread over the time that a write takes on this machine now.
-    let mut write_micros = 20_000;
-    while at < END || died < 6 || recovered == 0 {
-        assert!(at < 20 * END, "too few died in the middle: {died}, {recovered}");
-        // Batches are cut differently each time.
-        let next = at + 1 + dice.below(50);
-        let begun = Instant::now();
-        match tokio::time::timeout(dice.micros(write_micros * 3 / 2), store.write(range(0, at, next))).await {
-            Ok(Ok(())) => {
-                at = next;
-                write_micros = begun.elapsed().as_micros() as u64;
-            }
-            Ok(Err(WriteError::Moved { at: moved })) => at = moved.0,
-            Ok(Err(error)) => panic!("{error}"),
-            Err(_) => {
-                died += 1;
-                write_micros += write_micros / 4;
-                recovered += store.metrics.recovered_rows.get();
-                store = node(&config, Duration::ZERO).await;
-            }
-        }
-    }
-    // The last one may have died after it was done.
-    while let Err(error) = store.write(range(0, at, at + 1)).await {
-        let WriteError::Moved { at: moved } = error else { panic!("{error}") };
-        at = moved.0;
-    }
-    at += 1;
-    assert_eq!(counts(ClickHouse::shared(), &config.database), [at; 3], "{died} died, {recovered} rows recovered");
+    let (store, config) = open().await;
+    let written = die_anywhere(store, &config, 1, 300).await;
+    assert_eq!(counts(ClickHouse::shared(), &config.database), [written; 3]);
 }
 
 /// SIGKILL of the server under the load of three partitions, again and again.
@@ -57,25 +26,7 @@ async fn a_killed_server_loses_and_doubles_nothing() {
     let stores = futures::future::join_all(stores).await;
     let writers: Vec<_> = (0_u32..)
         .zip(stores)
-        .map(|(partition, store)| {
-            tokio::spawn(async move {
-                let mut dice = Dice::new(u64::from(partition));
-                let (mut at, mut failures) = (0, 0);
-                while at < END {
-                    let next = (at + 1 + dice.below(60)).min(END);
-                    match store.write(range(partition, at, next)).await {
-                        Ok(()) => at = next,
-                        Err(WriteError::Moved { at: moved }) => at = moved.0,
-                        Err(WriteError::Unavailable(_)) => {
-                            failures += 1;
-                            tokio::time::sleep(Duration::from_millis(50)).await;
-                        }
-                        Err(error) => panic!("{error}"),
-                    }
-                }
-                failures
-            })
-        })
+        .map(|(partition, store)| tokio::spawn(async move { write_all(&store, partition, END).await }))
         .collect();
     let mut dice = Dice::new(5);
     for _ in 0..3 {

@@ -73,7 +73,7 @@ pub struct ClickhouseStore {
     pub sql_password: Option<Secret>,
     /// A cluster of the server's configuration: records are kept on all its shards.
     pub cluster: Option<String>,
-    /// HTTP interfaces of the cluster's other servers, where tables are made one by one.
+    /// HTTP interfaces of the cluster's other shards, one server of each.
     pub cluster_urls: Vec<String>,
     /// Replicated tables, for servers with Keeper. Experimental.
     pub replicated: bool,
