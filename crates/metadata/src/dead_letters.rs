@@ -204,6 +204,21 @@ impl Metadata {
         Ok(deleted > 0)
     }
 
+    /// The letters of a partition's messages at `from` and after.
+    pub async fn dead_letters_from(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+        from: Position,
+    ) -> Result<Vec<RecordId>, MetadataError> {
+        const IDS: &str = "SELECT id FROM dead_letters WHERE incarnation = $1 AND partition = $2 AND position >= $3";
+        let ids: Vec<String> = on!(self.readers(), pool => {
+            let ids = sqlx::query_scalar(IDS).bind(incarnation.to_string()).bind(i64::from(partition.0));
+            ids.bind(from.0 as i64).fetch_all(pool).await
+        })?;
+        Ok(ids.iter().map(|id| parsed(id, "id")).collect::<Result<_, sqlx::Error>>()?)
+    }
+
     /// Deletes the letters of a partition's messages at `from` and after.
     pub async fn delete_dead_letters_from(
         &self,

@@ -9,6 +9,7 @@ use crate::position::{Incarnation, Partition, Position};
 const POSITION: u8 = 1;
 const KEY: u8 = 2;
 const PROJECT_KEY: u8 = 3;
+const PARTS: u8 = 4;
 
 /// The origin of the records of the message that stands at a queue position.
 pub fn origin_of_position(incarnation: Incarnation, partition: Partition, position: Position) -> u128 {
@@ -22,8 +23,17 @@ pub fn origin_of_position(incarnation: Incarnation, partition: Partition, positi
 
 /// The origin of the records of a request that was sent with an idempotency key.
 pub fn origin_of_key(key_hash: u128, body_hash: u128) -> u128 {
+    of_key(KEY, key_hash, body_hash)
+}
+
+/// What stands for the parts of a request with an idempotency key, where it is kept which of its copies is stored.
+pub fn parts_key(key_hash: u128, body_hash: u128) -> u128 {
+    of_key(PARTS, key_hash, body_hash)
+}
+
+fn of_key(tag: u8, key_hash: u128, body_hash: u128) -> u128 {
     let mut bytes = [0; 33];
-    bytes[0] = KEY;
+    bytes[0] = tag;
     bytes[1..17].copy_from_slice(&key_hash.to_le_bytes());
     bytes[17..].copy_from_slice(&body_hash.to_le_bytes());
     xxh3_128(&bytes)
@@ -68,5 +78,6 @@ mod tests {
         assert_ne!(origin(0, 1, 0), origin(0, 0, 1));
         assert_ne!(key_hash("a", "bc"), key_hash("ab", "c"));
         assert_ne!(origin_of_key(1, 2), origin_of_key(2, 1));
+        assert_ne!(origin_of_key(1, 2), parts_key(1, 2));
     }
 }

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use metadata::DeadLetter;
 use model::clean::Rejection;
 use model::limits::Limits;
-use model::origin::{origin_of_key, origin_of_position};
+use model::origin::parts_key;
 use model::otlp::{self, DecodeContext, Encoder};
 use model::position::{Incarnation, Partition, Position};
 use model::{Batch, Record, RecordId};
@@ -27,7 +27,7 @@ pub(crate) struct Planned {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// Store it, and remember that under this key.
+    /// Store it, and remember that under this key; of a request in parts, which copy it is.
     Store(Option<u128>),
     Duplicate,
 }
@@ -116,9 +116,16 @@ impl Preparation<'_> {
             return;
         }
         if let (Fate::Store(Some(known_by)), Some(key)) = (planned.fate, message.headers.key) {
-            let project = message.headers.project.clone();
-            let seen = SeenKey { project, key: known_by, body: key.body, received: message.headers.received };
-            self.prepared.batch.keys.push(seen);
+            let (project, received) = (message.headers.project.clone(), message.headers.received);
+            // Later, so that it is not forgotten before the key: the other parts are stored by its word.
+            let parts = message.headers.part.map(|part| SeenKey {
+                project: project.clone(),
+                key: parts_key(key.key, key.body),
+                body: part.request,
+                received: received.saturating_add(1),
+            });
+            self.prepared.batch.keys.push(SeenKey { project, key: known_by, body: key.body, received });
+            self.prepared.batch.keys.extend(parts);
         }
         match self.refusals.messages.get(position) {
             Some(MessageRefusal::Whole(reason)) => self.bury_message(project, &planned.delivery, reason.clone()),
@@ -156,9 +163,7 @@ impl Preparation<'_> {
             Ok(record) => record,
             Err(rejection) => return self.bury_rejected(project, delivery, index, &rejection),
         };
-        if let Some(id) = delivery.message.headers.retry_of {
-            record.id = id;
-        }
+        record.id = self.id(delivery, index);
         if let Some(reason) = self.refused(delivery.position, record.id) {
             return self.bury_record(project, delivery, index, &record, reason);
         }
@@ -195,7 +200,7 @@ impl Preparation<'_> {
     /// impossible too, the whole message is kept under its id.
     fn bury_rejected(&mut self, project: usize, delivery: &Delivery, index: u32, rejection: &Rejection) {
         let origin = self.origin(delivery);
-        let id = delivery.message.headers.retry_of.unwrap_or(RecordId { origin, index });
+        let id = self.id(delivery, index);
         let headers = &delivery.message.headers;
         let no_limits = Limits {
             record_bytes_max: usize::MAX,
@@ -221,7 +226,7 @@ impl Preparation<'_> {
     /// Buries a message that can't be taken apart; it counts as many records as its header says.
     fn bury_message(&mut self, project: usize, delivery: &Delivery, reason: String) {
         let headers = &delivery.message.headers;
-        let id = headers.retry_of.unwrap_or(RecordId { origin: self.origin(delivery), index: 0 });
+        let id = self.id(delivery, 0);
         let payload = delivery.message.payload.to_vec();
         let records = u64::from(headers.records.max(1));
         self.bury(project, delivery, id, 0, reason, payload);
@@ -253,10 +258,14 @@ impl Preparation<'_> {
     }
 
     fn origin(&self, delivery: &Delivery) -> u128 {
-        match delivery.message.headers.key {
-            Some(key) => origin_of_key(key.key, key.body),
-            None => origin_of_position(self.lane.incarnation, self.lane.partition, delivery.position),
-        }
+        delivery.origin(self.lane.incarnation, self.lane.partition)
+    }
+
+    /// Of the message's record with this index.
+    fn id(&self, delivery: &Delivery, index: u32) -> RecordId {
+        let counted =
+            || RecordId { origin: self.origin(delivery), index: delivery.first_index().saturating_add(index) };
+        delivery.message.headers.retry_of.unwrap_or_else(counted)
     }
 
     fn check_count(&mut self, records: u32, said: u32) {

@@ -112,6 +112,11 @@ async fn again(
     // The store may have the other records of a letter's first message, so that counting them tells nothing.
     let retried: HashSet<u128> =
         deliveries.iter().filter_map(|delivery| delivery.message.headers.retry_of).map(|id| id.origin).collect();
+    let in_parts = deliveries.iter().filter_map(|delivery| {
+        let part = delivery.message.headers.part?;
+        Some((delivery.origin(lane.incarnation, partition), u64::from(part.of)))
+    });
+    let in_parts: HashMap<u128, u64> = in_parts.collect();
     let planned: Vec<_> =
         deliveries.into_iter().map(|delivery| Planned { delivery, fate: Fate::Store(None) }).collect();
     let transforms = subject.transforms.clone();
@@ -119,7 +124,7 @@ async fn again(
         tokio::task::spawn_blocking(move || prepare(&planned, from, &lane, &transforms, &Refusals::default())).await?;
     for batch in prepared.batch.batches {
         report.records += batch.len() as u64;
-        let missing = missing(subject, &batch, &retried).await?;
+        let missing = missing(subject, &batch, &retried, &in_parts).await?;
         if !missing.is_empty() {
             report.stored += missing.len() as u64;
             store(subject, partition, missing).await?;
@@ -128,15 +133,24 @@ async fn again(
     Ok(())
 }
 
-/// The records of a batch that the store does not have, once each.
-async fn missing(subject: &Subject, batch: &Batch, retried: &HashSet<u128>) -> Result<Batch, ReadError> {
+/// The records of a batch that the store does not have, once each. `in_parts`: requests of which only a part may be here,
+/// and how many records they have.
+async fn missing(
+    subject: &Subject,
+    batch: &Batch,
+    retried: &HashSet<u128>,
+    in_parts: &HashMap<u128, u64>,
+) -> Result<Batch, ReadError> {
     let mut wanted: HashMap<u128, HashSet<RecordId>> = HashMap::new();
     for id in &batch.ids {
         wanted.entry(id.origin).or_default().insert(*id);
     }
     let origins: HashSet<u128> = wanted.keys().copied().collect();
     let found = subject.store.count_by_origin(&batch.project, &origins).await?;
-    wanted.retain(|origin, ids| retried.contains(origin) || found.get(origin).copied().unwrap_or(0) < ids.len() as u64);
+    wanted.retain(|origin, ids| {
+        let all = in_parts.get(origin).copied().unwrap_or(ids.len() as u64);
+        retried.contains(origin) || found.get(origin).copied().unwrap_or(0) < all
+    });
     let mut missing = Batch::new(batch.project.clone());
     for record in batch.rows() {
         let open = wanted.get_mut(&record.id.origin).is_some_and(|ids| ids.remove(&record.id));

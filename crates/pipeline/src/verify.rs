@@ -4,6 +4,7 @@
 //! the ledger adds up; and every record of every processed message that the queue still holds is in the store once, or
 //! is a dead letter. The last one decodes and transforms the messages as the processor did.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -73,8 +74,23 @@ struct Expected {
 #[derive(Debug, Default)]
 struct Expectations {
     origins: Origins,
+    /// The records of requests in parts, by origin: copies of a request may be cut in different places.
+    in_parts: HashMap<u128, HashSet<u32>>,
     /// Letters that were sent again: each is one record of a message that came before.
     retried: BTreeSet<(Arc<str>, RecordId)>,
+}
+
+impl Expectations {
+    /// Counts a record of a part, and gives 1 unless a copy of its request had it.
+    fn take_part(&mut self, project: &Arc<str>, id: RecordId, first: Expected) -> u64 {
+        let origins = self.origins.entry(project.clone()).or_default();
+        let came_whole = origins.contains_key(&id.origin) && !self.in_parts.contains_key(&id.origin);
+        if came_whole || !self.in_parts.entry(id.origin).or_default().insert(id.index) {
+            return 0;
+        }
+        origins.entry(id.origin).or_insert(first).records += 1;
+        1
+    }
 }
 
 /// Messages of lost records that are named.
@@ -170,7 +186,7 @@ async fn with_retried(
     expected: Expectations,
     report: &mut Report,
 ) -> Result<(Origins, BTreeMap<Arc<str>, u64>), ReadError> {
-    let Expectations { mut origins, retried } = expected;
+    let Expectations { mut origins, retried, .. } = expected;
     let mut missing = BTreeMap::new();
     for (project, id) in retried {
         if origins.entry(project.clone()).or_default().contains_key(&id.origin) {
@@ -198,7 +214,7 @@ async fn expect(
     let incarnation = subject.queue.incarnation();
     let written = subject.store.progress(incarnation, partition).await?.written;
     let state = subject.queue.state(partition).await?;
-    report.waiting += state.next.0.saturating_sub(written.0.max(state.oldest.0));
+    report.waiting += state.waiting(written.max(state.oldest));
     let lane = Lane { incarnation, partition, limits: subject.limits };
     let mut held = Held::open(&*subject.queue, partition, written).await?;
     while let Some(mut deliveries) = held.next().await? {
@@ -209,6 +225,8 @@ async fn expect(
             expected.retried.extend(retried);
             is_first
         });
+        let in_parts = deliveries.iter().filter(|delivery| delivery.message.headers.part.is_some());
+        let in_parts: HashSet<Position> = in_parts.map(|delivery| delivery.position).collect();
         let from = deliveries.first().map_or(written, |delivery| delivery.position);
         let planned: Vec<_> =
             deliveries.into_iter().map(|delivery| Planned { delivery, fate: Fate::Store(None) }).collect();
@@ -222,12 +240,16 @@ async fn expect(
             let mut ids = HashSet::new();
             for (id, position) in batch.ids.iter().zip(sources).filter(|(id, _)| ids.insert(**id)) {
                 let first = Expected { records: 0, partition, position: *position };
-                here.entry(id.origin).or_insert(first).records += 1;
+                if in_parts.contains(position) {
+                    report.records += expected.take_part(&batch.project, *id, first);
+                } else {
+                    here.entry(id.origin).or_insert(first).records += 1;
+                }
             }
             let origins = expected.origins.entry(batch.project.clone()).or_default();
             for (origin, found) in here {
-                if origins.insert(origin, found).is_none() {
-                    report.records += found.records;
+                if let Entry::Vacant(unknown) = origins.entry(origin) {
+                    report.records += unknown.insert(found).records;
                 }
             }
         }

@@ -1,34 +1,31 @@
 //! The loop of one partition.
 
+mod plan;
+mod read;
+
 use std::any::Any;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use model::RecordId;
 use model::crash::crash_point;
-use model::origin::origin_of_key;
 use model::position::{Partition, Position};
-use queue::{Delivery, IdempotencyKey, QueueError};
-use store::{Counts, StoreError, WriteBatch, WriteError};
+use queue::{Delivery, Letter, QueueError};
+use store::{StoreError, WriteBatch, WriteError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::dead_letters::shown;
 use crate::metrics::Operation;
-use crate::prepare::{Fate, Lane, MessageRefusal, Planned, Prepared, Refusals, prepare};
+use crate::prepare::{Lane, MessageRefusal, Planned, Prepared, Refusals, prepare};
 use crate::retry::Retry;
 use crate::{Context, DeadLetterError};
 
 /// Records of a range that the store may name one by one before the range is halved instead.
 const NAMED_MAX: usize = 32;
-
-/// A batch of fewer records costs about as much as one of so many: the next one then waits until
-/// [`crate::Config::batch_gap_min`] is over.
-const SMALL_ROWS: usize = 1_000;
 
 /// Ranges up to this size are prepared where they were read: handing them to another thread would take longer.
 const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -67,6 +64,8 @@ pub(crate) struct Worker {
     stop: CancellationToken,
     /// Where the store stands: the next message to read.
     next: Position,
+    /// The last read brought nothing.
+    is_idle: bool,
     committed: Position,
     commit_due: Instant,
     /// When the next batch may be read.
@@ -83,7 +82,17 @@ impl Worker {
         let lane = Lane { incarnation: context.queue.incarnation(), partition, limits: context.config.limits };
         let (next, committed) = (Position::default(), Position::default());
         let now = Instant::now();
-        Self { context, lane: Arc::new(lane), permits, stop, next, committed, commit_due: now, read_due: now }
+        Self {
+            context,
+            lane: Arc::new(lane),
+            permits,
+            stop,
+            next,
+            is_idle: false,
+            committed,
+            commit_due: now,
+            read_due: now,
+        }
     }
 
     /// Works until it is stopped.
@@ -106,6 +115,7 @@ impl Worker {
         info!(partition = %self.lane.partition, position = %self.next, "partition begun");
         loop {
             let deliveries = self.read().await?;
+            self.is_idle = deliveries.is_empty();
             for batch in self.cut(deliveries) {
                 let planned = self.plan(batch).await?;
                 self.store(planned).await?;
@@ -122,113 +132,6 @@ impl Worker {
                 Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
             }
         }
-    }
-
-    /// What stands in the queue now, at most about a batch; waits for the first message until a commit is due.
-    async fn read(&mut self) -> Result<Vec<Delivery>, Stop> {
-        let config = self.context.config.clone();
-        tokio::select! {
-            () = self.stop.cancelled() => return Err(Stop::Shutdown),
-            () = tokio::time::sleep_until(self.read_due) => {}
-        }
-        let wait = self.commit_due.saturating_duration_since(Instant::now());
-        let mut deliveries = self.read_some(self.next, config.batch_bytes_max, wait).await?;
-        let full_at = Instant::now() + config.batch_age_max;
-        while let Some(last) = deliveries.last() {
-            let wait = full_at.saturating_duration_since(Instant::now());
-            let room = config.batch_bytes_max.saturating_sub(deliveries.iter().map(payload_bytes).sum());
-            let rows: usize = deliveries.iter().map(rows).sum();
-            if wait.is_zero() || room == 0 || rows >= config.batch_rows_max {
-                break;
-            }
-            let more = self.read_some(last.position.next(), room, wait).await?;
-            if more.is_empty() {
-                break;
-            }
-            deliveries.extend(more);
-        }
-        if (1..SMALL_ROWS).contains(&deliveries.iter().map(rows).sum()) {
-            self.read_due = Instant::now() + config.batch_gap_min;
-        }
-        Ok(deliveries)
-    }
-
-    /// What comes next at `from`; nothing also when something else has to be done first.
-    async fn read_some(&mut self, from: Position, bytes_max: usize, wait: Duration) -> Result<Vec<Delivery>, Stop> {
-        let mut retry = self.retry(Operation::read);
-        let queue = self.context.queue.clone();
-        loop {
-            let read = tokio::select! {
-                () = self.stop.cancelled() => return Err(Stop::Shutdown),
-                read = queue.read(self.lane.partition, from, bytes_max, wait) => read,
-            };
-            match read {
-                Ok(deliveries) => return Ok(deliveries),
-                // What was read before is stored first.
-                Err(_) if from != self.next => return Ok(Vec::new()),
-                Err(QueueError::Expired { from, oldest }) => {
-                    self.skip_lost(from, oldest).await?;
-                    return Ok(Vec::new());
-                }
-                Err(error @ (QueueError::Damaged { .. } | QueueError::Corrupt(_))) => {
-                    self.stand_still(&error).await?;
-                    return Ok(Vec::new());
-                }
-                Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
-            }
-        }
-    }
-
-    /// Waits before messages that do not read. Nobody but the operator passes them over, by moving the store's position.
-    async fn stand_still(&mut self, damage: &QueueError) -> Result<(), Stop> {
-        let Context { metrics, .. } = self.context.clone();
-        let (partition, position) = (self.lane.partition, self.next);
-        metrics.stands_still(partition, position);
-        error!(
-            %partition, %position, %damage,
-            "the partition stands still; restore the queue, or go on behind the damage with \
-             `devlogs queue skip --partition {partition}`"
-        );
-        let mut retry = self.retry(Operation::read);
-        while self.next == position {
-            retry.pause(damage, &metrics, &self.stop).await?;
-            self.next = self.resume().await?;
-            let queue = &self.context.queue;
-            let again = queue.read(partition, position, 1, Duration::ZERO).await;
-            if !matches!(again, Err(QueueError::Damaged { .. } | QueueError::Corrupt(_))) {
-                break;
-            }
-        }
-        metrics.goes_on(partition);
-        info!(%partition, from = %position, to = %self.next, "the partition goes on");
-        Ok(())
-    }
-
-    /// Goes on behind messages that the queue dropped before they were stored. There is nothing left to store of them.
-    async fn skip_lost(&mut self, from: Position, oldest: Position) -> Result<(), Stop> {
-        let messages = oldest.0.saturating_sub(from.0);
-        error!(partition = %self.lane.partition, %from, %oldest, messages, "the queue lost messages before they were stored");
-        self.context.metrics.lost(messages);
-        let mut retry = self.retry(Operation::write);
-        loop {
-            let skipped = WriteBatch {
-                incarnation: self.lane.incarnation,
-                partition: self.lane.partition,
-                from,
-                next: oldest,
-                batches: Vec::new(),
-                keys: Vec::new(),
-                counts: vec![Counts::of_lost(messages)],
-            };
-            match self.context.store.write(skipped).await {
-                Ok(()) => break,
-                Err(WriteError::Moved { at }) if at == oldest => break,
-                Err(WriteError::Moved { .. }) => return Err(Stop::Moved),
-                Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
-            }
-        }
-        self.next = oldest;
-        Ok(())
     }
 
     /// Batches of whole messages within the bounds; a message that is larger than a batch is one alone.
@@ -250,51 +153,6 @@ impl Worker {
             }
         }
         batches
-    }
-
-    /// Finds the requests that were stored before: by the store's keys and by those of this batch.
-    async fn plan(&self, batch: Vec<Delivery>) -> Result<Vec<Planned>, Stop> {
-        let mut seen: HashMap<u128, u128> = HashMap::new();
-        let mut planned = Vec::with_capacity(batch.len());
-        for delivery in batch {
-            let fate = match delivery.message.headers.key {
-                None => Fate::Store(None),
-                Some(key) => self.fate(&delivery.message.headers.project, key, &mut seen).await?,
-            };
-            planned.push(Planned { delivery, fate });
-        }
-        Ok(planned)
-    }
-
-    /// Collectors refuse a key that came with another body; of two that raced both may be here. Both were acknowledged,
-    /// so the second is stored too, and known by its key and body together.
-    async fn fate(&self, project: &str, key: IdempotencyKey, seen: &mut HashMap<u128, u128>) -> Result<Fate, Stop> {
-        for known_by in [key.key, origin_of_key(key.key, key.body)] {
-            let body = match seen.entry(known_by) {
-                Entry::Occupied(seen) => Some(*seen.get()),
-                Entry::Vacant(unseen) => {
-                    let stored = self.stored_body(project, known_by).await?;
-                    unseen.insert(stored.unwrap_or(key.body));
-                    stored
-                }
-            };
-            match body {
-                None => return Ok(Fate::Store(Some(known_by))),
-                Some(body) if body == key.body => return Ok(Fate::Duplicate),
-                Some(_) => {}
-            }
-        }
-        Ok(Fate::Store(None))
-    }
-
-    async fn stored_body(&self, project: &str, key: u128) -> Result<Option<u128>, Stop> {
-        let mut retry = self.retry(Operation::look_up_key);
-        loop {
-            match self.context.store.seen_key(project, key).await {
-                Ok(body) => return Ok(body),
-                Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
-            }
-        }
     }
 
     /// Stores a range. What the store refuses is isolated and buried, until every message of the range is behind.
@@ -405,16 +263,36 @@ impl Worker {
                 retry.pause(&error, &self.context.metrics, &self.stop).await?;
             }
             self.context.metrics.letters_full(false);
+            self.show(&letters.iter().map(shown).collect::<Vec<_>>()).await?;
         }
         crash_point("pipeline.after_dead_letter");
+        Ok(())
+    }
+
+    async fn show(&self, letters: &[Letter]) -> Result<(), Stop> {
+        let mut retry = self.retry(Operation::bury);
+        while let Err(error) = self.context.queue.show_letters(letters).await {
+            retry.pause(&error, &self.context.metrics, &self.stop).await?;
+        }
         Ok(())
     }
 
     /// Letters of a range that was buried and then not written, because the processor ended in between.
     async fn discard_unfinished(&self) -> Result<(), Stop> {
         let Lane { incarnation, partition, .. } = *self.lane;
+        let letters = &self.context.dead_letters;
         let mut retry = self.retry(Operation::bury);
-        while let Err(error) = self.context.dead_letters.discard_from(incarnation, partition, self.next).await {
+        let kept = loop {
+            match letters.kept_from(incarnation, partition, self.next).await {
+                Ok(kept) => break kept,
+                Err(error) => retry.pause(&error, &self.context.metrics, &self.stop).await?,
+            }
+        };
+        if kept.is_empty() {
+            return Ok(());
+        }
+        self.show(&kept.into_iter().map(|id| Letter { id, body: None }).collect::<Vec<_>>()).await?;
+        while let Err(error) = letters.discard_from(incarnation, partition, self.next).await {
             retry.pause(&error, &self.context.metrics, &self.stop).await?;
         }
         Ok(())
@@ -442,7 +320,33 @@ impl Worker {
             self.committed = durable;
         }
         let state = queue.state(partition).await?;
-        metrics.lagging(partition, state.next.0.saturating_sub(self.next.0));
+        metrics.lagging(partition, state.waiting(self.next));
+        if state.next > self.next && self.is_idle {
+            let passed = queue.passed(partition, self.next).await?;
+            self.pass(passed).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the store's position behind positions that no message has, so that nothing seems to wait there.
+    async fn pass(&mut self, passed: Position) -> Result<(), CommitError> {
+        if passed <= self.next {
+            return Ok(());
+        }
+        let nothing = WriteBatch {
+            incarnation: self.lane.incarnation,
+            partition: self.lane.partition,
+            from: self.next,
+            next: passed,
+            batches: Vec::new(),
+            keys: Vec::new(),
+            counts: Vec::new(),
+        };
+        match self.context.store.write(nothing).await {
+            Ok(()) => self.next = passed,
+            Err(WriteError::Moved { at }) if at == passed => self.next = passed,
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
@@ -457,6 +361,8 @@ enum CommitError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Queue(#[from] QueueError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// Halves a range for another try, or, when it is one message, refuses that.

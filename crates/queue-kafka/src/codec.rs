@@ -9,7 +9,11 @@
 //! devlogs-records     how many log records the value has, decimal
 //! devlogs-key         64 hexadecimal digits: hash of project and idempotency key, hash of the body; may be absent
 //! devlogs-retry-of    40 hexadecimal digits: the id of the one record; may be absent
+//! devlogs-part        in a part of a request: the request's 32 hexadecimal digits, `:`, records in the parts
+//!                     before, `:`, records in all
 //! ```
+//!
+//! The parts of a request are one transaction: who reads committed records only sees all of them or none.
 //!
 //! A record without these headers comes from another producer.
 
@@ -18,7 +22,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::otlp;
-use queue::{Headers, IdempotencyKey, Message};
+use queue::letter::LetterBody;
+use queue::{Headers, IdempotencyKey, Message, Part};
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 
@@ -29,6 +34,7 @@ const RECEIVED: &CStr = c"devlogs-received";
 const RECORDS: &CStr = c"devlogs-records";
 const KEY: &CStr = c"devlogs-key";
 const RETRY_OF: &CStr = c"devlogs-retry-of";
+const PART: &CStr = c"devlogs-part";
 
 const NANOSECONDS_PER_MILLISECOND: i64 = 1_000_000;
 
@@ -38,10 +44,7 @@ pub(crate) fn bytes(message: &Message) -> usize {
 }
 
 pub(crate) fn headers(headers: &Headers) -> OwnedHeaders {
-    let add = |all: OwnedHeaders, name: &CStr, value: &str| {
-        all.insert(Header { key: name.to_str().unwrap_or_default(), value: Some(value) })
-    };
-    let mut all = OwnedHeaders::new_with_capacity(5);
+    let mut all = OwnedHeaders::new_with_capacity(6);
     all = add(all, PROJECT, &headers.project);
     all = add(all, RECEIVED, &headers.received.to_string());
     all = add(all, RECORDS, &headers.records.to_string());
@@ -51,7 +54,29 @@ pub(crate) fn headers(headers: &Headers) -> OwnedHeaders {
     if let Some(id) = headers.retry_of {
         all = add(all, RETRY_OF, &id.to_string());
     }
+    if let Some(part) = headers.part {
+        all = add(all, PART, &format!("{:032x}:{}:{}", part.request, part.first, part.of));
+    }
     all
+}
+
+fn add(all: OwnedHeaders, name: &CStr, value: &str) -> OwnedHeaders {
+    all.insert(Header { key: name.to_str().unwrap_or_default(), value: Some(value) })
+}
+
+/// Those of a dead letter.
+pub(crate) fn letter_headers(letter: &LetterBody) -> OwnedHeaders {
+    let pairs = [
+        (PROJECT, letter.project.clone()),
+        (c"devlogs-reason", letter.reason.clone()),
+        (c"devlogs-at", letter.at.to_string()),
+        (RECEIVED, letter.received.to_string()),
+        (c"devlogs-incarnation", letter.incarnation.to_string()),
+        (c"devlogs-partition", letter.partition.to_string()),
+        (c"devlogs-position", letter.position.to_string()),
+    ];
+    let all = OwnedHeaders::new_with_capacity(pairs.len());
+    pairs.into_iter().fold(all, |all, (name, value)| add(all, name, &value))
 }
 
 /// Reads a record. One that we did not write belongs to `foreign`; None if there is no such project.
@@ -75,13 +100,25 @@ fn ours<'a>(header: impl Fn(&CStr) -> Option<&'a [u8]>) -> Option<Headers> {
         Some(id) => Some(id.parse().ok()?),
         None => None,
     };
+    let part = match text(PART) {
+        Some(part) => Some(parse_part(part)?),
+        None => None,
+    };
     Some(Headers {
         project: Arc::from(text(PROJECT)?),
         received: text(RECEIVED)?.parse().ok()?,
         records: text(RECORDS)?.parse().ok()?,
         key,
         retry_of,
+        part,
     })
+}
+
+fn parse_part(part: &str) -> Option<Part> {
+    let mut fields = part.split(':');
+    let request = u128::from_str_radix(fields.next()?, 16).ok()?;
+    let part = Part { request, first: fields.next()?.parse().ok()?, of: fields.next()?.parse().ok()? };
+    fields.next().is_none().then_some(part)
 }
 
 fn parse_key(hashes: &str) -> Option<IdempotencyKey> {
@@ -101,6 +138,7 @@ fn theirs(project: &Arc<str>, payload: &[u8], milliseconds: Option<i64>) -> Head
         records: otlp::count(payload).unwrap_or(1),
         key: None,
         retry_of: None,
+        part: None,
     }
 }
 
@@ -122,17 +160,19 @@ mod tests {
             project in "\\PC{0,40}", received: i64, records: u32,
             key in proptest::option::of((any::<u128>(), any::<u128>())),
             retry_of in proptest::option::of((any::<u128>(), any::<u32>())),
+            part in proptest::option::of((any::<u128>(), any::<u32>(), any::<u32>())),
         ) {
             let key = key.map(|(key, body)| IdempotencyKey { key, body });
             let retry_of = retry_of.map(|(origin, index)| RecordId { origin, index });
-            let sent = Headers { project: Arc::from(project), received, records, key, retry_of };
+            let part = part.map(|(request, first, of)| Part { request, first, of });
+            let sent = Headers { project: Arc::from(project), received, records, key, retry_of, part };
             let written = headers(&sent);
             prop_assert_eq!(ours(|name| look_up(&written, name)), Some(sent));
         }
 
         #[test]
-        fn no_bytes_panic(values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 5)) {
-            let names = [PROJECT, RECEIVED, RECORDS, KEY, RETRY_OF];
+        fn no_bytes_panic(values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 6)) {
+            let names = [PROJECT, RECEIVED, RECORDS, KEY, RETRY_OF, PART];
             let find = |name: &CStr| names.iter().position(|known| *known == name).map(|at| &*values[at]);
             let _ = ours(find);
         }

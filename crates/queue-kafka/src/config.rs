@@ -14,6 +14,9 @@ const MESSAGE_BYTES: std::ops::RangeInclusive<usize> = 1_000..=1_000_000_000 - R
 /// Headers and framing of a record and its batch: no header of ours is longer than a project's name.
 pub(crate) const RECORD_OVERHEAD_BYTES: usize = 64 << 10;
 
+const BATCH_BYTES_MAX: usize = 1_000_000;
+const SOCKET_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// Sizes are bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaConfig {
@@ -32,6 +35,8 @@ pub struct KafkaConfig {
     pub compression: Compression,
     /// How long an append waits for the brokers before it fails.
     pub delivery_timeout: Duration,
+    /// Where dead letters are shown, made if it is not there. None: nowhere.
+    pub letters_topic: Option<String>,
     /// The project of messages that other producers put on the topic. None: they are counted and left out.
     pub foreign_project: Option<String>,
     /// What the names of consumer groups in Kafka begin with. Installations that share a topic need different ones.
@@ -62,7 +67,7 @@ pub enum Compression {
     Zstd,
 }
 
-/// Files are PEM. They are read when the queue is opened.
+/// Files are PEM. When they change, clients that read them anew take the place of those that run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
     /// Authorities that the brokers' certificates are checked against. None: the system's.
@@ -103,6 +108,7 @@ impl Default for KafkaConfig {
             accept_topic_settings: false,
             compression: Compression::Zstd,
             delivery_timeout: Duration::from_secs(10),
+            letters_topic: Some("otlp_logs_dead_letters".to_owned()),
             foreign_project: None,
             group_prefix: "devlogs-".to_owned(),
             watched_group: "processor".to_owned(),
@@ -125,11 +131,15 @@ impl KafkaConfig {
             return wrong("brokers must name at least one HOST:PORT".to_owned());
         }
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if !(1..=TOPIC_BYTES_MAX).contains(&self.topic.len()) || !self.topic.bytes().all(legal) {
-            let topic = &self.topic;
-            return wrong(format!(
-                "topic {topic:?} must have 1 to {TOPIC_BYTES_MAX} letters, digits, `.`, `_` and `-`"
-            ));
+        for topic in [Some(&self.topic), self.letters_topic.as_ref()].into_iter().flatten() {
+            if !(1..=TOPIC_BYTES_MAX).contains(&topic.len()) || !topic.bytes().all(legal) {
+                return wrong(format!(
+                    "topic {topic:?} must have 1 to {TOPIC_BYTES_MAX} letters, digits, `.`, `_` and `-`"
+                ));
+            }
+        }
+        if self.letters_topic.as_ref() == Some(&self.topic) {
+            return wrong("letters_topic must be another topic than the messages'".to_owned());
         }
         if !(1..=PARTITIONS_MAX).contains(&self.partitions) {
             return wrong(format!("partitions must be from 1 to {PARTITIONS_MAX}, not {}", self.partitions));
@@ -181,7 +191,7 @@ impl KafkaConfig {
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("topic.metadata.refresh.fast.interval.ms", "100")
             .set("socket.connection.setup.timeout.ms", "5000")
-            .set("socket.timeout.ms", "10000")
+            .set("socket.timeout.ms", SOCKET_TIME_MAX.as_millis().to_string())
             .set("socket.nagle.disable", "true")
             .set("socket.keepalive.enable", "true");
         let protocol = match (&self.tls, &self.sasl) {
@@ -218,7 +228,9 @@ impl KafkaConfig {
     }
 
     /// What the producer is told. Retries never double or reorder.
-    pub(crate) fn producer(&self) -> ClientConfig {
+    ///
+    /// `message_bytes_max`: the largest payload that the topic takes; its bound is for a batch.
+    pub(crate) fn producer(&self, message_bytes_max: usize) -> ClientConfig {
         let delivery = self.delivery_timeout.as_millis();
         let compression = match self.compression {
             Compression::None => "none",
@@ -231,12 +243,24 @@ impl KafkaConfig {
             .set("acks", "all")
             .set("compression.codec", compression)
             .set("linger.ms", "2")
+            .set("batch.size", message_bytes_max.min(BATCH_BYTES_MAX).to_string())
             .set("message.max.bytes", (self.message_bytes_max + RECORD_OVERHEAD_BYTES).to_string())
             .set("message.timeout.ms", delivery.to_string())
             .set("request.timeout.ms", (delivery / 3).clamp(1_000, 30_000).to_string())
             // The bound is `buffer_bytes_max`, which counts before librdkafka does; these only have to be larger.
             .set("queue.buffering.max.messages", "0")
             .set("queue.buffering.max.kbytes", (2 << 20).to_string());
+        client
+    }
+
+    /// What the producer of requests in parts is told. A transaction that its process left open keeps readers of its
+    /// partition waiting until the brokers end it.
+    pub(crate) fn transactional(&self, message_bytes_max: usize, id: &str) -> ClientConfig {
+        let timeout = self.delivery_timeout.max(SOCKET_TIME_MAX);
+        let mut client = self.producer(message_bytes_max);
+        client
+            .set("transactional.id", format!("{}{id}", self.group_prefix))
+            .set("transaction.timeout.ms", timeout.as_millis().to_string());
         client
     }
 
@@ -248,6 +272,7 @@ impl KafkaConfig {
         client
             // librdkafka assigns partitions only to consumers with a group; this one has no members.
             .set("group.id", format!("{}reader", self.group_prefix))
+            .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use model::position::{Partition, Position};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use queue::QueueError;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer};
@@ -37,11 +37,16 @@ pub(crate) struct Groups {
 /// A group as this process takes part in it.
 pub(crate) struct Group {
     topic: String,
-    consumer: Arc<StreamConsumer<Member>>,
+    consumer: RwLock<Arc<Client>>,
     state: Arc<State>,
     joined: AtomicBool,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Serves the consumer.
+    events: Mutex<Option<JoinHandle<()>>>,
+    /// Sends commits, once it has joined.
+    flushes: Mutex<Option<JoinHandle<()>>>,
 }
+
+type Client = StreamConsumer<Member>;
 
 impl std::fmt::Debug for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -186,6 +191,15 @@ impl Groups {
         Ok(group)
     }
 
+    /// Puts members that read the certificates anew in the place of those that run.
+    pub(crate) async fn renew(&self) -> Result<(), QueueError> {
+        let groups: Vec<_> = self.groups.lock().iter().map(|(name, group)| (name.clone(), Arc::clone(group))).collect();
+        for (name, group) in groups {
+            group.renew(&self.config, &self.health, &name).await?;
+        }
+        Ok(())
+    }
+
     /// Makes commits durable and leaves all groups.
     pub(crate) async fn close(&self) -> Result<(), QueueError> {
         let groups = std::mem::take(&mut *self.groups.lock());
@@ -198,14 +212,28 @@ impl Groups {
     }
 }
 
-fn connect(
-    config: &KafkaConfig,
-    health: &Arc<Health>,
-    name: &str,
-    state: &Arc<State>,
-) -> KafkaResult<StreamConsumer<Member>> {
+fn connect(config: &KafkaConfig, health: &Arc<Health>, name: &str, state: &Arc<State>) -> KafkaResult<Client> {
     let member = Member { health: Arc::clone(health), state: Arc::clone(state) };
     StreamConsumer::from_config_and_context(&config.member(name), member)
+}
+
+/// Serves rebalances and answers to commits. Nothing else comes from paused partitions.
+fn serve(polled: Arc<Client>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            if let Err(error) = polled.recv().await {
+                tracing::debug!(%error, "a member of a Kafka group reports an error");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    })
+}
+
+async fn end(task: Option<JoinHandle<()>>) {
+    if let Some(task) = task {
+        task.abort();
+        let _ = task.await;
+    }
 }
 
 impl Group {
@@ -213,23 +241,41 @@ impl Group {
         let state = Arc::new(State { assigned: watch::Sender::default(), commits: Mutex::default() });
         let failed = |error: KafkaError| QueueError::Io(std::io::Error::other(error.to_string()));
         let consumer = Arc::new(connect(config, health, name, &state).map_err(failed)?);
-        let polled = Arc::clone(&consumer);
-        // Rebalances and answers to commits are served here. Nothing else comes from paused partitions.
-        let events = tokio::spawn(async move {
-            loop {
-                if let Err(error) = polled.recv().await {
-                    tracing::debug!(%error, "a member of a Kafka group reports an error");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        });
-        let (topic, joined, tasks) = (config.topic.clone(), AtomicBool::new(false), Mutex::new(vec![events]));
-        Ok(Self { topic, consumer, state, joined, tasks })
+        Ok(Self {
+            topic: config.topic.clone(),
+            events: Mutex::new(Some(serve(Arc::clone(&consumer)))),
+            consumer: RwLock::new(consumer),
+            state,
+            joined: AtomicBool::new(false),
+            flushes: Mutex::default(),
+        })
+    }
+
+    fn consumer(&self) -> Arc<Client> {
+        Arc::clone(&self.consumer.read())
+    }
+
+    /// Another member joins, then this one leaves: its partitions go the way of any that leaves.
+    async fn renew(&self, config: &KafkaConfig, health: &Arc<Health>, name: &str) -> Result<(), QueueError> {
+        let failed = |error: KafkaError| QueueError::Io(std::io::Error::other(error.to_string()));
+        self.flush().await;
+        let new = Arc::new(connect(config, health, name, &self.state).map_err(failed)?);
+        if self.joined.load(Ordering::Acquire) {
+            new.subscribe(&[&self.topic]).map_err(failed)?;
+        }
+        let events = self.events.lock().replace(serve(Arc::clone(&new)));
+        let old = std::mem::replace(&mut *self.consumer.write(), new);
+        end(events).await;
+        blocking(move || {
+            drop(old);
+            Ok(())
+        })
+        .await
     }
 
     pub(crate) fn join(self: &Arc<Self>) -> Result<watch::Receiver<BTreeSet<Partition>>, QueueError> {
         if !self.joined.swap(true, Ordering::AcqRel) {
-            let subscribed = self.consumer.subscribe(&[&self.topic]);
+            let subscribed = self.consumer().subscribe(&[&self.topic]);
             subscribed.map_err(|error| QueueError::Io(std::io::Error::other(error.to_string())))?;
             let group = Arc::downgrade(self);
             let flushes = tokio::spawn(async move {
@@ -239,7 +285,7 @@ impl Group {
                     group.flush().await;
                 }
             });
-            self.tasks.lock().push(flushes);
+            *self.flushes.lock() = Some(flushes);
         }
         Ok(self.state.assigned.subscribe())
     }
@@ -265,7 +311,7 @@ impl Group {
             pending = self.state.pending(wanted);
         }
         if let Some(list) = offsets(&self.topic, pending.iter().map(|(partition, commit)| (*partition, commit.next)))
-            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
+            && let Err(error) = self.consumer().commit(&list, CommitMode::Async)
         {
             tracing::debug!(%error, "commits could not be sent");
         }
@@ -273,7 +319,7 @@ impl Group {
 
     /// What the brokers know of the group's commits.
     async fn held(&self, partitions: Vec<u32>) -> Result<BTreeMap<u32, u64>, String> {
-        let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
+        let (consumer, topic) = (self.consumer(), self.topic.clone());
         let asked = blocking(move || {
             let mut list = TopicPartitionList::new();
             for partition in partitions {
@@ -306,7 +352,7 @@ impl Group {
     /// The first positions whose messages are not older than `milliseconds` since the Unix epoch. Partitions of which
     /// all are older are left out.
     pub(crate) async fn positions_at(&self, milliseconds: i64, count: u32) -> Result<BTreeMap<u32, u64>, String> {
-        let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
+        let (consumer, topic) = (self.consumer(), self.topic.clone());
         let asked = blocking(move || {
             let mut list = TopicPartitionList::new();
             for partition in 0..count {
@@ -339,7 +385,7 @@ impl Group {
         if held.get(&partition.0).is_some_and(|held| *held >= next.0) {
             return Ok(());
         }
-        let (consumer, list) = (Arc::clone(&self.consumer), offsets(&self.topic, [(partition.0, next.0)]));
+        let (consumer, list) = (self.consumer(), offsets(&self.topic, [(partition.0, next.0)]));
         let Some(list) = list else { return Err(format!("no position {next}")) };
         let committed = blocking(move || Ok(consumer.commit(&list, CommitMode::Sync))).await;
         committed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
@@ -354,7 +400,7 @@ impl Group {
                 pending.iter().filter(|(partition, commit)| held.get(partition).is_none_or(|held| *held < commit.next));
             list = offsets(&self.topic, ahead.map(|(partition, commit)| (*partition, commit.next)));
         }
-        let consumer = Arc::clone(&self.consumer);
+        let consumer = self.consumer();
         let unsaved = match list {
             Some(list) => {
                 let saved = blocking(move || Ok((consumer.commit(&list, CommitMode::Sync), list)));
@@ -367,11 +413,9 @@ impl Group {
             }
             None => None,
         };
-        let tasks = std::mem::take(&mut *self.tasks.lock());
-        for task in tasks {
-            task.abort();
-            let _ = task.await;
-        }
+        let (flushes, events) = (self.flushes.lock().take(), self.events.lock().take());
+        end(flushes).await;
+        end(events).await;
         self.state.assigned.send_replace(BTreeSet::new());
         let health = Arc::new(Health::default());
         let state = Arc::clone(&self.state);
@@ -389,7 +433,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for task in self.tasks.get_mut() {
+        for task in [self.flushes.get_mut(), self.events.get_mut()].into_iter().flatten() {
             task.abort();
         }
     }

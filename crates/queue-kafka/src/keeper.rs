@@ -1,5 +1,5 @@
 //! What is looked after while the queue is open: new partitions, a topic that was made anew, brokers that are back,
-//! lag, and messages that retention would take before they are stored.
+//! lag, messages that retention would take before they are stored, and certificates that changed.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use model::position::Partition;
 
-use crate::{Shared, topic};
+use crate::certificates::Certificates;
+use crate::{Shared, blocking, topic};
 
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// While messages can't be delivered.
@@ -18,7 +19,7 @@ const LAG_INTERVAL: Duration = Duration::from_secs(15);
 const AGE_PERCENT_MAX: u32 = 80;
 
 /// Runs until the queue is gone.
-pub(crate) async fn run(shared: Weak<Shared>) {
+pub(crate) async fn run(shared: Weak<Shared>, mut certificates: Certificates) {
     let mut lag_seen: Option<Instant> = None;
     loop {
         let interval = match shared.upgrade() {
@@ -28,8 +29,10 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         };
         tokio::time::sleep(interval).await;
         let Some(shared) = shared.upgrade() else { return };
+        follow(&shared, &mut certificates).await;
         look(&shared).await;
         shared.readers.sweep();
+        shared.transactions.sweep().await;
         if lag_seen.is_none_or(|at| at.elapsed() > LAG_INTERVAL) {
             lag_seen = Some(Instant::now());
             if let Err(reason) = measure(&shared).await {
@@ -39,8 +42,25 @@ pub(crate) async fn run(shared: Weak<Shared>) {
     }
 }
 
+/// New clients for new certificates. Those that the brokers refuse, or that do not fit together yet, are tried again; the
+/// clients that run go on meanwhile.
+async fn follow(shared: &Arc<Shared>, certificates: &mut Certificates) {
+    let config = shared.config.clone();
+    let Ok(now) = blocking(move || Ok(Certificates::read(&config))).await else { return };
+    if now == *certificates {
+        return;
+    }
+    match shared.renew().await {
+        Ok(()) => {
+            tracing::info!("the certificates for Kafka changed; new clients took the place of those that ran");
+            *certificates = now;
+        }
+        Err(error) => tracing::warn!(%error, "the certificates for Kafka changed, but cannot be used"),
+    }
+}
+
 async fn look(shared: &Arc<Shared>) {
-    let layout = match topic::layout(&shared.admin, &shared.config.topic).await {
+    let layout = match topic::layout(&shared.admin(), &shared.config.topic).await {
         Ok(layout) => layout,
         Err(reason) => {
             tracing::debug!(reason, "the topic could not be looked at");
@@ -57,7 +77,7 @@ async fn look(shared: &Arc<Shared>) {
         }
     }
     shared.grow(u32::try_from(layout.partitions.len()).unwrap_or(u32::MAX));
-    if let Ok(incarnation) = topic::incarnation(&shared.admin, &shared.config.topic).await
+    if let Ok(incarnation) = topic::incarnation(&shared.admin(), &shared.config.topic).await
         && incarnation != shared.topic.incarnation
     {
         shared.health.lose(format!(

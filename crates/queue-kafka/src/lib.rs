@@ -2,21 +2,26 @@
 //!
 //! - [`KafkaQueue`]: the queue; [`KafkaConfig`]: what it is told; [`Metrics`]: what it counts;
 //! - `topic`: made or checked; its Kafka id is the queue's incarnation;
-//! - `producer`: one idempotent producer; `codec`: how a message is written;
+//! - `producer`: one idempotent producer; `transactions`: another for requests that are too large for one message;
+//!   `codec`: how a message is written;
 //! - `reader`: cursors that read on from positions; `groups`: members of consumer groups, and commits;
-//! - `keeper`: what is looked after in the background; `health`: what the brokers said last;
+//! - `letters`: dead letters in a topic of their own;
+//! - `certificates`: files whose change brings new clients; `keeper`: what is looked after in the background; `health`: what the brokers said last;
 //! - `ffi`: calls into librdkafka.
 
+mod certificates;
 mod codec;
 mod config;
 mod ffi;
 mod groups;
 mod health;
 mod keeper;
+mod letters;
 mod metrics;
 mod producer;
 mod reader;
 mod topic;
+mod transactions;
 
 #[cfg(test)]
 mod tests;
@@ -30,8 +35,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use model::position::{Incarnation, Partition, Position};
 use parking_lot::RwLock;
-use queue::{Delivery, Message, PartitionState, Queue, QueueError};
-use rdkafka::config::FromClientConfigAndContext;
+use queue::{Delivery, Letter, Message, PartitionState, Queue, QueueError};
 use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -39,11 +43,14 @@ use tokio::task::AbortHandle;
 pub use config::{Compression, KafkaConfig, Mechanism, Sasl, Tls};
 pub use metrics::Metrics;
 
+use certificates::Certificates;
 use groups::Groups;
-use health::{Context, Health};
+use health::Health;
+use letters::Letters;
 use producer::Producer;
 use reader::{ReadError, Readers};
 use topic::{ASK_TIME_MAX, Admin, Topic};
+use transactions::Transactions;
 
 const ASK_AGAIN_TIME: Duration = Duration::from_millis(100);
 /// Read at once by a check of everything.
@@ -64,8 +71,10 @@ pub(crate) struct Shared {
     topic: Topic,
     health: Arc<Health>,
     metrics: Metrics,
-    admin: Arc<Admin>,
+    admin: RwLock<Arc<Admin>>,
     producer: Producer,
+    transactions: Transactions,
+    letters: Letters,
     readers: Arc<Readers>,
     groups: Groups,
     partitions: AtomicU32,
@@ -91,11 +100,10 @@ impl KafkaQueue {
     /// [`QueueError::Unavailable`] when no broker answers within `open_timeout`.
     pub async fn open(config: KafkaConfig, metrics: Metrics) -> Result<Self, QueueError> {
         config.check()?;
+        let certificates = Certificates::read(&config);
         let health = Arc::new(Health::default());
         let knock = producer::knock(&config, Arc::clone(&health), metrics.clone())?;
-        let invalid = |error: KafkaError| io::Error::new(io::ErrorKind::InvalidInput, error.to_string());
-        let context = Context { health: Arc::clone(&health) };
-        let admin = Arc::new(Admin::from_config_and_context(&config.client(), context).map_err(invalid)?);
+        let admin = topic::admin(&config, &health)?;
         let topic = topic::open(&admin, &config, &health).await;
         // Ending clients waits for their threads.
         tokio::task::spawn_blocking(move || drop(knock));
@@ -104,11 +112,13 @@ impl KafkaQueue {
         let shared = Arc::new(Shared {
             readers: Arc::new(Readers::new(&config, Arc::clone(&health), metrics.clone())),
             groups: Groups::new(&config, Arc::clone(&health)),
+            transactions: Transactions::new(&config, topic.message_bytes_max, producer.deliveries())?,
+            letters: Letters::default(),
             config,
             topic,
             health,
             metrics,
-            admin,
+            admin: RwLock::new(admin),
             producer,
             partitions: AtomicU32::new(0),
             known_next: RwLock::default(),
@@ -118,7 +128,7 @@ impl KafkaQueue {
             closing: watch::Sender::new(false),
         });
         shared.grow(topic.partitions);
-        let keeper = tokio::spawn(keeper::run(Arc::downgrade(&shared))).abort_handle();
+        let keeper = tokio::spawn(keeper::run(Arc::downgrade(&shared), certificates)).abort_handle();
         Ok(Self { shared, keeper })
     }
 
@@ -161,11 +171,30 @@ impl Shared {
         self.known_next.read().get(partition.0 as usize).map(Arc::clone).unwrap_or_default()
     }
 
-    /// The oldest position kept and the next one.
+    fn admin(&self) -> Arc<Admin> {
+        Arc::clone(&self.admin.read())
+    }
+
+    /// Puts clients that read the certificates anew in the place of all that run, once the brokers let one of them in.
+    async fn renew(&self) -> Result<(), QueueError> {
+        self.producer.renew().await?;
+        let old = std::mem::replace(&mut *self.admin.write(), topic::admin(&self.config, &self.health)?);
+        tokio::task::spawn_blocking(move || drop(old));
+        self.transactions.end().await;
+        let readers = Arc::clone(&self.readers);
+        blocking(move || {
+            readers.close();
+            Ok(())
+        })
+        .await?;
+        self.groups.renew().await
+    }
+
+    /// The oldest position kept and the next one. While a transaction is open, what stands behind it does not count.
     async fn watermarks(&self, partition: Partition) -> Result<(u64, u64), QueueError> {
         let until = Instant::now() + ASK_TIME_MAX;
         loop {
-            let (admin, topic) = (Arc::clone(&self.admin), self.config.topic.clone());
+            let (admin, topic) = (self.admin(), self.config.topic.clone());
             let asked = blocking(move || Ok(admin.inner().fetch_watermarks(&topic, partition.0 as i32, ASK_TIME_MAX)));
             match asked.await? {
                 Ok((low, high)) => return Ok((low.unsigned_abs(), high.unsigned_abs())),
@@ -211,6 +240,20 @@ impl Shared {
         bytes.checked_div(messages).map_or(MESSAGE_BYTES_GUESS, |mean| mean.max(1))
     }
 
+    /// Behind the marks that end transactions and the messages of others that are left out.
+    async fn passed(&self, partition: Partition, from: Position) -> Result<Position, QueueError> {
+        let (low, high) = self.watermarks(partition).await?;
+        if !(low..high).contains(&from.0) {
+            return Ok(from);
+        }
+        match self.readers.is_empty(partition, from, Position(high)).await {
+            Ok(true) => Ok(Position(high)),
+            Ok(false) => Ok(from),
+            Err(ReadError::Queue(error)) => Err(error),
+            Err(ReadError::Failed(error)) => Err(self.explain(partition, from, &error).await),
+        }
+    }
+
     fn stop(&self) {
         self.closed.store(true, Ordering::Release);
         self.closing.send_replace(true);
@@ -220,11 +263,15 @@ impl Shared {
         let (low, high) = self.watermarks(partition).await?;
         let mut next = Position(low);
         while next.0 < high {
-            let known = AtomicU64::new(high);
+            let known = AtomicU64::new(0);
             match self.readers.read(partition, next, CHECK_BYTES, Duration::ZERO, &known).await {
                 Ok(deliveries) => match deliveries.last() {
                     Some(last) => next = last.position.next(),
-                    None => break,
+                    // Perhaps only because it stood at the end before.
+                    None => match self.passed(partition, next).await? {
+                        passed if passed == next => {}
+                        passed => next = passed,
+                    },
                 },
                 Err(ReadError::Queue(error)) => return Err(error),
                 Err(ReadError::Failed(error)) => match self.explain(partition, next, &error).await {
@@ -262,7 +309,14 @@ impl Queue for KafkaQueue {
     async fn append(&self, partition: Partition, message: Message) -> Result<Position, QueueError> {
         let shared = &self.shared;
         shared.check_open(partition)?;
-        let position = shared.producer.append(partition, &message).await?;
+        let producer = &shared.producer;
+        let position = if message.payload.len() <= producer.message_bytes_max() {
+            producer.append(partition, &message).await?
+        } else {
+            let parts = message.split(producer.message_bytes_max())?;
+            let room = producer.room(parts.iter().map(codec::bytes).sum()).await?;
+            shared.transactions.append(partition, parts, room).await?
+        };
         shared.known_next(partition).fetch_max(position.next().0, Ordering::AcqRel);
         shared.saw(1, message.payload.len() as u64);
         Ok(position)
@@ -294,6 +348,16 @@ impl Queue for KafkaQueue {
         }
     }
 
+    async fn passed(&self, partition: Partition, from: Position) -> Result<Position, QueueError> {
+        self.shared.check_open(partition)?;
+        self.shared.passed(partition, from).await
+    }
+
+    async fn show_letters(&self, letters: &[Letter]) -> Result<(), QueueError> {
+        self.shared.check_open(Partition(0))?;
+        letters::show(&self.shared, letters).await
+    }
+
     async fn join(&self, group: &str) -> Result<watch::Receiver<BTreeSet<Partition>>, QueueError> {
         self.shared.check_open(Partition(0))?;
         self.shared.groups.get(group)?.join()
@@ -315,7 +379,7 @@ impl Queue for KafkaQueue {
         self.shared.check_open(partition)?;
         let (low, high) = self.shared.watermarks(partition).await?;
         let bytes = high.saturating_sub(low).saturating_mul(self.shared.message_bytes_mean());
-        Ok(PartitionState { oldest: Position(low), next: Position(high), bytes })
+        Ok(PartitionState { oldest: Position(low), next: Position(high), bytes, gap: Default::default() })
     }
 
     async fn check(&self) -> Result<Vec<String>, QueueError> {
@@ -331,6 +395,7 @@ impl Queue for KafkaQueue {
         let shared = &self.shared;
         shared.stop();
         let flushed = shared.producer.close().await;
+        shared.transactions.close().await;
         let left = shared.groups.close().await;
         let readers = Arc::clone(&shared.readers);
         blocking(move || {

@@ -3,31 +3,16 @@
 use std::time::Duration;
 
 use model::position::Partition;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PartitionLabel {
-    partition: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct GroupLabel {
-    group: String,
-    partition: u32,
-}
+use queue::metrics::Lanes;
 
 /// Clones share their values.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    appends: Family<PartitionLabel, Counter>,
-    appended: Family<PartitionLabel, Counter>,
+    lanes: Lanes,
     append: Histogram,
-    lag: Family<GroupLabel, Gauge>,
     refused: Counter,
     write_failures: Counter,
     foreign_skipped: Counter,
@@ -36,11 +21,9 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
-            appends: Family::default(),
-            appended: Family::default(),
+            lanes: Lanes::default(),
             // 0.5 ms to 16 s.
             append: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
-            lag: Family::default(),
             refused: Counter::default(),
             write_failures: Counter::default(),
             foreign_skipped: Counter::default(),
@@ -51,15 +34,8 @@ impl Default for Metrics {
 impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         let queue = registry.sub_registry_with_prefix("devlogs_queue");
-        queue.register("appends", "Messages made durable", self.appends.clone());
-        queue.register_with_unit(
-            "appended",
-            "Bytes made durable, before compression",
-            Unit::Bytes,
-            self.appended.clone(),
-        );
+        self.lanes.register(queue, "Bytes made durable, before compression");
         queue.register_with_unit("append", "Time until the brokers have a message", Unit::Seconds, self.append.clone());
-        queue.register("lag_messages", "Positions that a consumer group has yet to commit", self.lag.clone());
         queue.register("refused", "Messages refused because the brokers do not take them", self.refused.clone());
         queue.register("write_failures", "Messages that the brokers did not take in time", self.write_failures.clone());
         queue.register(
@@ -70,15 +46,12 @@ impl Metrics {
     }
 
     pub(crate) fn appended(&self, partition: Partition, bytes: usize, took: Duration) {
-        let label = PartitionLabel { partition: partition.0 };
-        self.appends.get_or_create(&label).inc();
-        self.appended.get_or_create(&label).inc_by(bytes as u64);
+        self.lanes.appended(partition, 1, bytes as u64);
         self.append.observe(took.as_secs_f64());
     }
 
     pub(crate) fn lags(&self, group: &str, partition: Partition, messages: u64) {
-        let label = GroupLabel { group: group.to_owned(), partition: partition.0 };
-        self.lag.get_or_create(&label).set(i64::try_from(messages).unwrap_or(i64::MAX));
+        self.lanes.lags(group, partition, messages);
     }
 
     pub(crate) fn refused(&self) {
@@ -96,10 +69,5 @@ impl Metrics {
     /// Messages of other producers that were left out since the start.
     pub fn foreign_skips(&self) -> u64 {
         self.foreign_skipped.get()
-    }
-
-    /// Messages made durable since the start, over all partitions up to `partitions`.
-    pub fn appends(&self, partitions: u32) -> u64 {
-        (0..partitions).map(|partition| self.appends.get_or_create(&PartitionLabel { partition }).get()).sum()
     }
 }

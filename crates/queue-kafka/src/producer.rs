@@ -1,26 +1,25 @@
-//! Appending: one idempotent producer for all partitions.
+//! Appending: one idempotent producer for all partitions, and for dead letters.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::position::{Partition, Position};
 use parking_lot::RwLock;
-use queue::{Message, QueueError};
+use queue::{Letter, Message, QueueError};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
+use rdkafka::message::{Message as _, ToBytes};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::config::KafkaConfig;
 use crate::health::{Health, RETRY_AFTER};
 use crate::metrics::Metrics;
+use crate::topic::ASK_TIME_MAX;
 use crate::{blocking, codec, ffi};
 
-const BATCH_BYTES_MAX: usize = 1_000_000;
-
-type Client = ThreadedProducer<Deliveries>;
+pub(crate) type Client = ThreadedProducer<Deliveries>;
 
 /// Bytes under way are bounded by `room`, which a message holds until it is delivered or given up, also when nobody
 /// waits for it any more.
@@ -44,17 +43,24 @@ impl std::fmt::Debug for Producer {
 /// Hears what became of each message.
 #[derive(Debug, Clone)]
 pub(crate) struct Deliveries {
-    health: Arc<Health>,
-    metrics: Metrics,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Metrics,
     /// What the topic took when it was opened.
     message_bytes_max: usize,
 }
 
 /// A message under way.
 pub(crate) struct Pending {
-    done: oneshot::Sender<Result<Position, QueueError>>,
-    since: Instant,
-    _room: OwnedSemaphorePermit,
+    pub(crate) done: oneshot::Sender<Result<Position, QueueError>>,
+    pub(crate) since: Instant,
+    pub(crate) kind: Kind,
+    pub(crate) room: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Message,
+    Letter,
 }
 
 impl ClientContext for Deliveries {
@@ -71,11 +77,12 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<Pending>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, pending: Self::DeliveryOpaque) {
-        let Pending { done, since, _room } = *pending;
+        let Pending { done, since, kind, room } = *pending;
         let outcome = match result {
-            Ok(message) => self.delivered(message, since),
-            Err((error, message)) => Err(self.failed(error, message)),
+            Ok(message) => self.delivered(message, since, kind),
+            Err((error, message)) => Err(self.failed(error, message, kind)),
         };
+        drop(room);
         // Nobody listens when the append was dropped.
         let _ = done.send(outcome);
     }
@@ -86,16 +93,30 @@ impl Deliveries {
         &self,
         message: &rdkafka::message::BorrowedMessage<'_>,
         since: Instant,
+        kind: Kind,
     ) -> Result<Position, QueueError> {
-        let partition = Partition(message.partition().unsigned_abs());
-        self.health.delivered(partition.0);
-        self.metrics.appended(partition, message.payload_len(), since.elapsed());
+        if kind == Kind::Message {
+            let partition = Partition(message.partition().unsigned_abs());
+            self.health.delivered(partition.0);
+            self.metrics.appended(partition, message.payload_len(), since.elapsed());
+        }
         // A broker that had the message already, and no longer knows where, gives no offset.
         let offset = u64::try_from(message.offset());
         offset.map(Position).map_err(|_| QueueError::Unknown("it is stored, but not known where".to_owned()))
     }
 
-    fn failed(&self, error: &KafkaError, message: &rdkafka::message::BorrowedMessage<'_>) -> QueueError {
+    /// What librdkafka said to a message that it did not take.
+    pub(crate) fn not_sent(&self, error: &KafkaError, partition: Partition, bytes: usize) -> QueueError {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownPartition) => QueueError::NoPartition(partition),
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                QueueError::TooLarge { bytes, bytes_max: self.message_bytes_max }
+            }
+            _ => self.health.unavailable(&error.to_string()),
+        }
+    }
+
+    fn failed(&self, error: &KafkaError, message: &rdkafka::message::BorrowedMessage<'_>, kind: Kind) -> QueueError {
         self.metrics.write_failed();
         let code = error.rdkafka_error_code();
         let partition = message.partition().unsigned_abs();
@@ -103,7 +124,7 @@ impl Deliveries {
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                 return QueueError::TooLarge { bytes: message.payload_len(), bytes_max: self.message_bytes_max };
             }
-            Some(RDKafkaErrorCode::MessageTimedOut) => self.health.timed_out(partition),
+            Some(RDKafkaErrorCode::MessageTimedOut) if kind == Kind::Message => self.health.timed_out(partition),
             _ => {}
         }
         let what = format!("partition {partition}: {error}");
@@ -120,9 +141,7 @@ impl Producer {
         metrics: Metrics,
     ) -> Result<Self, QueueError> {
         let deliveries = Deliveries { health, metrics, message_bytes_max };
-        let mut settings = config.producer();
-        // The topic's bound is for a batch.
-        settings.set("batch.size", message_bytes_max.min(BATCH_BYTES_MAX).to_string());
+        let settings = config.producer(message_bytes_max);
         let client = connect(&settings, &deliveries)?;
         let room_bytes = u32::try_from(config.buffer_bytes_max).unwrap_or(u32::MAX);
         Ok(Self {
@@ -136,43 +155,67 @@ impl Producer {
         })
     }
 
+    /// What hears of the deliveries of this producer.
+    pub(crate) fn deliveries(&self) -> Deliveries {
+        self.deliveries.clone()
+    }
+
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        self.deliveries.message_bytes_max
+    }
+
     pub(crate) async fn append(&self, partition: Partition, message: &Message) -> Result<Position, QueueError> {
-        let (bytes, bytes_max) = (message.payload.len(), self.deliveries.message_bytes_max);
-        if bytes > bytes_max {
-            return Err(QueueError::TooLarge { bytes, bytes_max });
-        }
         let metrics = &self.deliveries.metrics;
         self.deliveries.health.check(partition.0).inspect_err(|_| metrics.refused())?;
         let since = Instant::now();
-        let bytes = u32::try_from(codec::bytes(message)).unwrap_or(u32::MAX).min(self.room_bytes);
-        let waiting = Arc::clone(&self.room).acquire_many_owned(bytes);
-        let room = match tokio::time::timeout(self.delivery_timeout, waiting).await {
-            Ok(Ok(room)) => room,
-            Ok(Err(_)) => return Err(QueueError::Closed),
-            Err(_) => {
-                metrics.refused();
-                return Err(self.deliveries.health.unavailable("too many bytes wait for the brokers"));
-            }
-        };
+        let room = Some(self.room(codec::bytes(message)).await?);
         let (done, outcome) = oneshot::channel();
-        self.send(partition, message, Pending { done, since, _room: room })?;
-        outcome.await.unwrap_or_else(|_| Err(QueueError::Unknown("the producer is gone".to_owned())))
+        let pending = Box::new(Pending { done, since, kind: Kind::Message, room });
+        self.send(record(&self.topic, partition, message, pending), partition, message.payload.len())?;
+        outcome.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    fn send(&self, partition: Partition, message: &Message, pending: Pending) -> Result<(), QueueError> {
-        let client = self.client()?;
-        let record = BaseRecord::<(), [u8], Box<Pending>>::with_opaque_to(&self.topic, Box::new(pending))
-            .partition(partition.0 as i32)
-            .payload(&message.payload)
-            .headers(codec::headers(&message.headers));
-        client.send(record).map_err(|(error, _)| match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::UnknownPartition) => QueueError::NoPartition(partition),
-            Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                let bytes_max = self.deliveries.message_bytes_max;
-                QueueError::TooLarge { bytes: message.payload.len(), bytes_max }
+    /// Gives what comes of it.
+    pub(crate) async fn put(
+        &self,
+        topic: &str,
+        letter: &Letter,
+    ) -> Result<oneshot::Receiver<Result<Position, QueueError>>, QueueError> {
+        let bytes = letter.body.as_ref().map_or(0, |body| body.payload.len() + body.reason.len()) + 1_024;
+        let room = Some(self.room(bytes).await?);
+        let (done, outcome) = oneshot::channel();
+        let pending = Box::new(Pending { done, since: Instant::now(), kind: Kind::Letter, room });
+        let id = letter.id.to_string();
+        let mut record = BaseRecord::<str, [u8], Box<Pending>>::with_opaque_to(topic, pending).partition(0).key(&id);
+        if let Some(body) = &letter.body {
+            record = record.payload(&body.payload).headers(codec::letter_headers(body));
+        }
+        self.send(record, Partition(0), bytes)?;
+        Ok(outcome)
+    }
+
+    /// Waits for room in memory.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, QueueError> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.room_bytes);
+        let waiting = Arc::clone(&self.room).acquire_many_owned(bytes);
+        match tokio::time::timeout(self.delivery_timeout, waiting).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_)) => Err(QueueError::Closed),
+            Err(_) => {
+                self.deliveries.metrics.refused();
+                Err(self.deliveries.health.unavailable("too many bytes wait for the brokers"))
             }
-            _ => self.deliveries.health.unavailable(&error.to_string()),
-        })
+        }
+    }
+
+    fn send<K: ToBytes + ?Sized>(
+        &self,
+        record: BaseRecord<'_, K, [u8], Box<Pending>>,
+        partition: Partition,
+        bytes: usize,
+    ) -> Result<(), QueueError> {
+        let client = self.client()?;
+        client.send(record).map_err(|(error, _)| self.deliveries.not_sent(&error, partition, bytes))
     }
 
     /// The client, or a new one in the place of one that can't go on. Its last messages have failed by then, so none
@@ -191,6 +234,23 @@ impl Producer {
             tokio::task::spawn_blocking(move || drop(old));
         }
         Ok(Arc::clone(&current))
+    }
+
+    /// Takes another client, which reads the certificates anew, once the brokers have let it in. What is under way
+    /// goes on through the old one.
+    pub(crate) async fn renew(&self) -> Result<(), QueueError> {
+        let client = Arc::new(connect(&self.config, &self.deliveries)?);
+        let (asking, topic) = (Arc::clone(&client), self.topic.clone());
+        let answered = blocking(move || Ok(asking.client().fetch_metadata(Some(&topic), ASK_TIME_MAX))).await?;
+        answered.map_err(|error| self.deliveries.health.unavailable(&error.to_string()))?;
+        let old = std::mem::replace(&mut *self.client.write(), client);
+        let timeout = self.delivery_timeout + Duration::from_secs(1);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = old.flush(timeout) {
+                tracing::warn!(%error, "messages were under way when a Kafka producer was replaced");
+            }
+        });
+        Ok(())
     }
 
     /// Takes no more and waits for what is under way, up to the time that it may take.
@@ -219,7 +279,25 @@ pub(crate) fn knock(
     connect(&config.client(), &Deliveries { health, metrics, message_bytes_max: 0 })
 }
 
-fn connect(config: &ClientConfig, deliveries: &Deliveries) -> Result<Client, QueueError> {
+/// `message` as it is sent.
+pub(crate) fn record<'r>(
+    topic: &'r str,
+    partition: Partition,
+    message: &'r Message,
+    pending: Box<Pending>,
+) -> BaseRecord<'r, (), [u8], Box<Pending>> {
+    BaseRecord::with_opaque_to(topic, pending)
+        .partition(partition.0 as i32)
+        .payload(&message.payload[..])
+        .headers(codec::headers(&message.headers))
+}
+
+/// Nobody will say what became of a message.
+pub(crate) fn gone() -> QueueError {
+    QueueError::Unknown("the producer is gone".to_owned())
+}
+
+pub(crate) fn connect(config: &ClientConfig, deliveries: &Deliveries) -> Result<Client, QueueError> {
     let client = Client::from_config_and_context(config, deliveries.clone());
     client.map_err(|error| QueueError::Io(std::io::Error::new(std::io::ErrorKind::InvalidInput, error.to_string())))
 }

@@ -44,11 +44,14 @@ pub(crate) struct Readers {
     metrics: Metrics,
     lanes: Mutex<Vec<Arc<Lane>>>,
     idle: Mutex<Vec<Cursor>>,
+    /// Rises when all lanes are to be made anew.
+    age: AtomicU64,
     skip_warned: Mutex<Option<Instant>>,
 }
 
 /// A consumer and the partitions that its cursors read.
 struct Lane {
+    age: u64,
     consumer: Arc<StreamConsumer<Context>>,
     busy: Mutex<BTreeSet<u32>>,
     events: AbortHandle,
@@ -118,9 +121,11 @@ struct Lease<'a> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        if let Some(mut cursor) = self.cursor.take() {
-            cursor.used = Instant::now();
-            self.readers.idle.lock().push(cursor);
+        let Some(mut cursor) = self.cursor.take() else { return };
+        cursor.used = Instant::now();
+        let mut idle = self.readers.idle.lock();
+        if cursor.lane.age == self.readers.age.load(Ordering::Acquire) {
+            idle.push(cursor);
         }
     }
 }
@@ -134,6 +139,7 @@ impl Readers {
             metrics,
             lanes: Mutex::default(),
             idle: Mutex::default(),
+            age: AtomicU64::new(0),
             skip_warned: Mutex::default(),
         }
     }
@@ -186,6 +192,42 @@ impl Readers {
             drop(lease.cursor.take());
         }
         Ok(deliveries)
+    }
+
+    /// Whether there is no message from `from` to before `end`, where the partition ended a moment ago. A cursor is begun
+    /// for it: one that stands there may have seen the end long ago.
+    pub(crate) async fn is_empty(
+        &self,
+        partition: Partition,
+        from: Position,
+        end: Position,
+    ) -> Result<bool, ReadError> {
+        drop(self.take(partition, from)?);
+        let mut lease = Lease { readers: self, cursor: Some(self.take(partition, from)?) };
+        let Some(cursor) = lease.cursor.as_mut() else { return Ok(false) };
+        let give_up = tokio::time::Instant::now() + ANSWER_TIME_MAX;
+        loop {
+            match timeout_at(give_up, self.next(cursor)).await {
+                Ok(Event::End) => {
+                    cursor.take_in(Event::End);
+                    cursor.next = end;
+                    return Ok(true);
+                }
+                Ok(Event::Skipped) => {}
+                Ok(event @ Event::Message(_)) => {
+                    cursor.take_in(event);
+                    return Ok(false);
+                }
+                Ok(Event::Failed(error)) => {
+                    drop(lease.cursor.take());
+                    return Err(ReadError::Failed(error));
+                }
+                Err(_) => {
+                    let what = format!("partition {partition}: no answer came about what stands at {from}");
+                    return Err(self.health.unavailable(&what).into());
+                }
+            }
+        }
     }
 
     async fn next(&self, cursor: &Cursor) -> Event {
@@ -246,7 +288,8 @@ impl Readers {
         if lanes.len() >= LANES_MAX {
             return Ok(None);
         }
-        let lane = Arc::new(Lane::open(&self.config, &self.health)?);
+        let age = self.age.load(Ordering::Acquire);
+        let lane = Arc::new(Lane::open(&self.config, &self.health, age)?);
         lane.busy.lock().insert(partition);
         lanes.push(Arc::clone(&lane));
         Ok(Some(lane))
@@ -274,9 +317,13 @@ impl Readers {
         }
     }
 
-    /// Ends all consumers. Blocks for a moment.
+    /// Ends all consumers, those in use when their read is over. Blocks for a moment.
     pub(crate) fn close(&self) {
-        let idle = std::mem::take(&mut *self.idle.lock());
+        let idle = {
+            let mut idle = self.idle.lock();
+            self.age.fetch_add(1, Ordering::AcqRel);
+            std::mem::take(&mut *idle)
+        };
         drop(idle);
         let lanes = std::mem::take(&mut *self.lanes.lock());
         drop(lanes);
@@ -310,7 +357,7 @@ pub(crate) fn is_damage(error: &KafkaError) -> bool {
 }
 
 impl Lane {
-    fn open(config: &KafkaConfig, health: &Arc<Health>) -> Result<Self, QueueError> {
+    fn open(config: &KafkaConfig, health: &Arc<Health>, age: u64) -> Result<Self, QueueError> {
         let context = Context { health: Arc::clone(health) };
         let consumer = StreamConsumer::from_config_and_context(&config.reader(), context);
         let consumer: Arc<StreamConsumer<Context>> =
@@ -328,7 +375,7 @@ impl Lane {
                 }
             }
         });
-        Ok(Self { consumer, busy: Mutex::default(), events: events.abort_handle() })
+        Ok(Self { age, consumer, busy: Mutex::default(), events: events.abort_handle() })
     }
 }
 

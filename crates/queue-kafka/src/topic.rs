@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use model::position::Incarnation;
 use queue::QueueError;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::{KafkaConfig, RECORD_OVERHEAD_BYTES};
-use crate::health::{Context, Health};
+use crate::health::{Context, Health, RETRY_AFTER};
 use crate::{blocking, ffi};
 
 /// One question to the brokers.
@@ -20,6 +21,13 @@ const RETRY_TIME: Duration = Duration::from_millis(200);
 const COPIES_WANTED: usize = 3;
 
 pub(crate) type Admin = AdminClient<Context>;
+
+/// A client that asks.
+pub(crate) fn admin(config: &KafkaConfig, health: &Arc<Health>) -> Result<Arc<Admin>, QueueError> {
+    let context = Context { health: Arc::clone(health) };
+    let invalid = |error: KafkaError| io::Error::new(io::ErrorKind::InvalidInput, error.to_string());
+    Ok(Arc::new(Admin::from_config_and_context(&config.client(), context).map_err(invalid)?))
+}
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,26 +131,46 @@ pub(crate) async fn incarnation(admin: &Arc<Admin>, topic: &str) -> Result<Incar
 }
 
 async fn create(admin: &Admin, config: &KafkaConfig, brokers: usize) -> Result<(), QueueError> {
-    let copies = config.replication.map_or(brokers.clamp(1, COPIES_WANTED), usize::from);
+    let new = NewTopic::new(&config.topic, config.partitions as i32, copies(config, brokers));
     let retention = config.retention_age.as_millis().to_string();
+    make(admin, config, brokers, new.set("cleanup.policy", "delete").set("retention.ms", &retention)).await
+}
+
+/// Makes the topic of dead letters unless it is there: compacted, so that it holds what is a dead letter now.
+pub(crate) async fn open_letters(admin: Arc<Admin>, config: &KafkaConfig, name: &str) -> Result<(), QueueError> {
+    let unavailable = |reason| QueueError::Unavailable { reason, retry_after: RETRY_AFTER };
+    let found = layout(&admin, name).await.map_err(unavailable)?;
+    if !found.partitions.is_empty() {
+        return Ok(());
+    }
+    let new = NewTopic::new(name, 1, copies(config, found.brokers));
+    make(&admin, config, found.brokers, new.set("cleanup.policy", "compact")).await
+}
+
+fn copies(config: &KafkaConfig, brokers: usize) -> TopicReplication<'static> {
+    let copies = config.replication.map_or(brokers.clamp(1, COPIES_WANTED), usize::from);
+    TopicReplication::Fixed(copies as i32)
+}
+
+async fn make(admin: &Admin, config: &KafkaConfig, brokers: usize, new: NewTopic<'_>) -> Result<(), QueueError> {
+    let copies = config.replication.map_or(brokers.clamp(1, COPIES_WANTED), usize::from);
     let message = (config.message_bytes_max + RECORD_OVERHEAD_BYTES).to_string();
     let in_sync = if copies > 2 { "2" } else { "1" };
-    let new = NewTopic::new(&config.topic, config.partitions as i32, TopicReplication::Fixed(copies as i32))
-        .set("cleanup.policy", "delete")
-        .set("retention.ms", &retention)
+    let new = new
         .set("retention.bytes", "-1")
         .set("max.message.bytes", &message)
         .set("min.insync.replicas", in_sync)
         .set("unclean.leader.election.enable", "false");
+    let (topic, partitions) = (new.name, new.num_partitions);
     let refused = |reason: String| {
-        let text = format!("cannot make topic {} with {copies} copies: {reason}", config.topic);
+        let text = format!("cannot make topic {topic} with {copies} copies: {reason}");
         QueueError::Io(io::Error::other(text))
     };
     let options = AdminOptions::new().request_timeout(Some(ASK_TIME_MAX)).operation_timeout(Some(ASK_TIME_MAX));
     let outcomes = admin.create_topics([&new], &options).await.map_err(|error| refused(error.to_string()))?;
     for outcome in outcomes {
         match outcome {
-            Ok(_) => tracing::info!(topic = config.topic, partitions = config.partitions, copies, "made the topic"),
+            Ok(_) => tracing::info!(topic, partitions, copies, "made the topic"),
             // Another node was faster.
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((_, error)) => return Err(refused(error.to_string())),

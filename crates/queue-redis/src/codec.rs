@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::RecordId;
 use model::position::Position;
-use queue::{Delivery, Headers, IdempotencyKey, Message};
+use queue::{Delivery, Headers, IdempotencyKey, Message, Part};
 use redis::Value;
 
 /// What an append script takes for one message, in its order.
@@ -19,12 +19,14 @@ pub(crate) struct Fields {
     pub(crate) body: String,
     /// Empty, or the origin's 32 digits, `:` and the index.
     pub(crate) retry: String,
+    /// Empty, or the request's 32 digits, `:`, the records in the parts before, `:` and those in all.
+    pub(crate) part: String,
     pub(crate) payload: Bytes,
 }
 
 impl Fields {
     pub(crate) fn of(message: Message) -> Self {
-        let Headers { project, received, records, key, retry_of } = message.headers;
+        let Headers { project, received, records, key, retry_of, part } = message.headers;
         let hex = |number: u128| format!("{number:032x}");
         Self {
             project,
@@ -33,6 +35,7 @@ impl Fields {
             key: key.map(|key| hex(key.key)).unwrap_or_default(),
             body: key.map(|key| hex(key.body)).unwrap_or_default(),
             retry: retry_of.map(|id| format!("{:032x}:{}", id.origin, id.index)).unwrap_or_default(),
+            part: part.map(|part| format!("{:032x}:{}:{}", part.request, part.first, part.of)).unwrap_or_default(),
             payload: message.payload,
         }
     }
@@ -62,9 +65,15 @@ pub(crate) fn position(id: &str) -> Option<Position> {
     id.strip_suffix("-1")?.parse().ok().map(Position)
 }
 
+/// Two positions, as the scripts keep a gap.
+pub(crate) fn gap(text: &str) -> (Position, Position) {
+    let positions = text.split_once(' ').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    positions.map(|(from, to)| (Position(from), Position(to))).unwrap_or_default()
+}
+
 fn message(fields: Vec<Value>) -> Option<Message> {
     let (mut project, mut received, mut records, mut payload) = (None, None, None, None);
-    let (mut key, mut body, mut retry) = (String::new(), String::new(), String::new());
+    let (mut key, mut body, mut retry, mut part) = (String::new(), String::new(), String::new(), String::new());
     let mut fields = fields.into_iter();
     while let Some(name) = fields.next() {
         let value = fields.next()?;
@@ -75,6 +84,7 @@ fn message(fields: Vec<Value>) -> Option<Message> {
             "key" => key = text(value)?,
             "body" => body = text(value)?,
             "retry" => retry = text(value)?,
+            "part" => part = text(value)?,
             "payload" => payload = Some(blob(value)?),
             _ => return None,
         }
@@ -91,7 +101,15 @@ fn message(fields: Vec<Value>) -> Option<Message> {
             Some(RecordId { origin: hex(origin)?, index: index.parse().ok()? })
         }
     };
-    let headers = Headers { project: project?, received: received?, records: records?, key, retry_of };
+    let part = match part.as_str() {
+        "" => None,
+        part => {
+            let (request, records) = part.split_once(':')?;
+            let (first, of) = records.split_once(':')?;
+            Some(Part { request: hex(request)?, first: first.parse().ok()?, of: of.parse().ok()? })
+        }
+    };
+    let headers = Headers { project: project?, received: received?, records: records?, key, retry_of, part };
     Some(Message { headers, payload: payload? })
 }
 
@@ -127,6 +145,7 @@ mod tests {
             ("key", bulk(fields.key.clone())),
             ("body", bulk(fields.body.clone())),
             ("retry", bulk(fields.retry.clone())),
+            ("part", bulk(fields.part.clone())),
             ("payload", Value::BulkString(fields.payload.to_vec())),
         ];
         let fields = pairs.into_iter().flat_map(|(name, value)| [bulk(name.to_owned()), value]).collect();
@@ -140,11 +159,13 @@ mod tests {
             (received, records) in any::<(i64, u32)>(),
             key in any::<Option<(u128, u128)>>(),
             retry in any::<Option<(u128, u32)>>(),
+            part in any::<Option<(u128, u32, u32)>>(),
             payload in any::<Vec<u8>>(),
         ) {
             let key = key.map(|(key, body)| IdempotencyKey { key, body });
             let retry_of = retry.map(|(origin, index)| RecordId { origin, index });
-            let headers = Headers { project: Arc::from(project), received, records, key, retry_of };
+            let part = part.map(|(request, first, of)| Part { request, first, of });
+            let headers = Headers { project: Arc::from(project), received, records, key, retry_of, part };
             let message = Message { headers, payload: Bytes::from(payload) };
             let read = delivery(entry("7-1", &Fields::of(message.clone())));
             prop_assert_eq!(read, Ok(Delivery { position: Position(7), message }));

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::position::Partition;
-use queue::QueueError;
+use model::position::{Partition, Position};
+use queue::{PartitionState, QueueError};
 
+use crate::codec;
 use crate::core::Core;
 use crate::link::Failure;
 use crate::scripts::TRIM;
@@ -106,13 +107,15 @@ async fn trim(core: &Core, partition: Partition) -> Result<Kept, Failure> {
         TRIM.key((keys.meta(), keys.stream(partition), keys.marks(partition), keys.groups(), keys.committed()));
     trim.arg(core.incarnation().to_string()).arg(partition.0).arg(share).arg(age_max);
     let answer: Vec<String> = core.call(&trim).await?;
-    let [next, bytes, unconsumed, deleted, groups @ ..] = answer.as_slice() else {
+    let [next, bytes, unconsumed, deleted, gap, groups @ ..] = answer.as_slice() else {
         return Err(Failure::Refused("Redis answered retention with too little".to_owned()));
     };
     let number = |text: &String| text.parse().unwrap_or(0);
     core.metrics.holds(partition, number(bytes));
+    let oldest = Position(0);
+    let state = PartitionState { oldest, next: Position(number(next)), bytes: number(bytes), gap: codec::gap(gap) };
     for [group, committed] in groups.as_chunks::<2>().0 {
-        core.metrics.lags(group, partition, number(next).saturating_sub(number(committed)));
+        core.metrics.lags(group, partition, state.waiting(Position(number(committed))));
     }
     Ok(Kept { unconsumed: number(unconsumed), deleted: number(deleted) })
 }

@@ -8,6 +8,7 @@
 //! devlogs:meta            hash: version, incarnation, partitions, run, floor; for each partition P
 //!                         next:P     where the next message will stand
 //!                         low:P      retention deleted everything before
+//!                         gap:P      `from to`: the last positions that were not given, see below
 //!                         bytes:P    payload bytes ever appended, and gone:P of them deleted
 //!                         at:P       time of the last append, marked:P what the last mark says
 //! devlogs:P               stream: an entry is a message, its id is POSITION-1, its fields are the headers and payload
@@ -31,6 +32,7 @@
 //! - **Acknowledged is on disk**: Redis answers after its fsync (`appendfsync always`), appends and reads alike, so
 //!   that readers see only what is durable. Its `WAITAOF` would add nothing to that.
 //! - **Retention** cuts below what every group has committed, never above.
+//! - **A request in parts** is one script call too, with positions without gaps.
 //! - **An append is refused or whole**: Redis checks its memory before the script begins. Without an answer its
 //!   outcome is [`QueueError::Unknown`].
 //!
@@ -127,12 +129,13 @@ impl RedisQueue {
         })
     }
 
-    fn check_size(&self, message: &Message) -> Result<(), QueueError> {
-        let (bytes, bytes_max) = (message.payload.len(), self.core.config.message_bytes_max);
-        if bytes > bytes_max {
-            return Err(QueueError::TooLarge { bytes, bytes_max });
+    /// The message as it is stored: in parts if it is too large for one.
+    fn fields(&self, message: Message) -> Result<Vec<Fields>, QueueError> {
+        let bytes_max = self.core.config.message_bytes_max;
+        if message.payload.len() <= bytes_max {
+            return Ok(vec![Fields::of(message)]);
         }
-        Ok(())
+        Ok(message.split(bytes_max)?.into_iter().map(Fields::of).collect())
     }
 }
 
@@ -157,14 +160,13 @@ impl Queue for RedisQueue {
 
     async fn append(&self, partition: Partition, message: Message) -> Result<Position, QueueError> {
         self.core.check(partition)?;
-        self.check_size(&message)?;
+        let messages = self.fields(message)?;
         keeper::check_room(&self.core).await?;
-        let fields = Fields::of(message);
-        let bytes = fields.bytes().min(self.core.config.buffer_bytes_max);
+        let bytes = messages.iter().map(Fields::bytes).sum::<usize>().min(self.core.config.buffer_bytes_max);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.buffer).acquire_many_owned(bytes).await.map_err(|_| QueueError::Closed)?;
         let (done, outcome) = oneshot::channel();
-        self.inbox.push(Pending { partition, fields, done, room })?;
+        self.inbox.push(Pending { partition, messages, done, room })?;
         let gone = |_| QueueError::Unknown("the task that writes the queue is gone".to_owned());
         outcome.await.map_err(gone)?
     }

@@ -9,26 +9,19 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use queue::metrics::Lanes;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartitionLabel {
     partition: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct GroupLabel {
-    group: String,
-    partition: u32,
-}
-
 /// Clones share their values.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    appends: Family<PartitionLabel, Counter>,
-    appended: Family<PartitionLabel, Counter>,
+    lanes: Lanes,
     round_trip: Histogram,
     bytes: Family<PartitionLabel, Gauge>,
-    lag: Family<GroupLabel, Gauge>,
     refused: Counter,
     full: Gauge,
     write_failures: Counter,
@@ -41,12 +34,10 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
-            appends: Family::default(),
-            appended: Family::default(),
+            lanes: Lanes::default(),
             // 100 µs to 3.2 s.
             round_trip: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
             bytes: Family::default(),
-            lag: Family::default(),
             refused: Counter::default(),
             full: Gauge::default(),
             write_failures: Counter::default(),
@@ -61,11 +52,9 @@ impl Default for Metrics {
 impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         let queue = registry.sub_registry_with_prefix("devlogs_queue");
-        queue.register("appends", "Messages made durable", self.appends.clone());
-        queue.register_with_unit("appended", "Bytes made durable", Unit::Bytes, self.appended.clone());
+        self.lanes.register(queue, "Bytes made durable");
         queue.register_with_unit("append", "Time until appends are answered", Unit::Seconds, self.round_trip.clone());
         queue.register("bytes", "Bytes of the messages kept", self.bytes.clone());
-        queue.register("lag_messages", "Positions that a consumer group has yet to commit", self.lag.clone());
         queue.register("refused", "Messages refused because the queue is full or unfit", self.refused.clone());
         queue.register("full", "1 while the queue refuses messages, else 0", self.full.clone());
         queue.register("write_failures", "Appends that Redis refused or did not answer", self.write_failures.clone());
@@ -76,9 +65,7 @@ impl Metrics {
     }
 
     pub(crate) fn appended(&self, partition: Partition, messages: usize, bytes: usize) {
-        let label = PartitionLabel { partition: partition.0 };
-        self.appends.get_or_create(&label).inc_by(messages as u64);
-        self.appended.get_or_create(&label).inc_by(bytes as u64);
+        self.lanes.appended(partition, messages as u64, bytes as u64);
     }
 
     pub(crate) fn answered(&self, took: Duration) {
@@ -90,8 +77,7 @@ impl Metrics {
     }
 
     pub(crate) fn lags(&self, group: &str, partition: Partition, messages: u64) {
-        let label = GroupLabel { group: group.to_owned(), partition: partition.0 };
-        self.lag.get_or_create(&label).set(messages as i64);
+        self.lanes.lags(group, partition, messages);
     }
 
     pub(crate) fn refused(&self) {
@@ -117,10 +103,5 @@ impl Metrics {
     pub(crate) fn memory(&self, used: u64, most: u64) {
         self.memory.set(used as i64);
         self.memory_max.set(most as i64);
-    }
-
-    /// Messages made durable since the start, over all partitions up to `partitions`.
-    pub fn appends(&self, partitions: u32) -> u64 {
-        (0..partitions).map(|partition| self.appends.get_or_create(&PartitionLabel { partition }).get()).sum()
     }
 }

@@ -87,9 +87,9 @@ impl Readers {
         let keys = &self.core.keys;
         let mut state = STATE.key((keys.meta(), keys.stream(partition), keys.marks(partition)));
         state.arg(self.core.incarnation().to_string()).arg(partition.0);
-        let (next, low, first, bytes): (u64, u64, String, u64) = self.core.call(&state).await?;
+        let (next, low, first, bytes, gap): (u64, u64, String, u64, String) = self.core.call(&state).await?;
         let oldest = oldest(Position(low), codec::position(&first), Position(next));
-        Ok(PartitionState { oldest, next: Position(next), bytes })
+        Ok(PartitionState { oldest, next: Position(next), bytes, gap: codec::gap(&gap) })
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, QueueError> {

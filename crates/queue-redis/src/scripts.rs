@@ -50,8 +50,9 @@ return redis.call('HMGET', meta, 'incarnation', 'partitions', 'version')",
     )
 });
 
-/// KEYS meta, stream, marks. ARGV: incarnation, partition, bytes between marks; then seven for each message.
-/// Answers the first position; the messages stand at it and behind it without gaps.
+/// KEYS meta, stream, marks. ARGV: incarnation, partition, bytes between marks; then eight for each message.
+/// Answers the first position; the messages stand at it and behind it without gaps. The stretch that a restart of Redis
+/// left out before them is kept, so that nobody takes it for messages.
 pub(crate) static APPEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"#!lua
@@ -60,12 +61,16 @@ local state = redis.call('HMGET', meta, 'incarnation', 'next:' .. p, 'floor', 'b
 if state[1] ~= ARGV[1] then
   return redis.error_reply('DEVLOGSREPLACED the queue is another one')
 end
-local first = math.max(tonumber(state[2] or '0'), tonumber(state[3] or '0'))
+local last = tonumber(state[2] or '0')
+local first = math.max(last, tonumber(state[3] or '0'))
+if first > last then
+  redis.call('HSET', meta, 'gap:' .. p, string.format('%.0f %.0f', last, first))
+end
 local before = tonumber(state[4] or '0')
-local count = (#ARGV - 3) / 7
+local count = (#ARGV - 3) / 8
 local bytes = before
-for i = 4, #ARGV, 7 do
-  bytes = bytes + #ARGV[i] + #ARGV[i + 6] + 64
+for i = 4, #ARGV, 8 do
+  bytes = bytes + #ARGV[i] + #ARGV[i + 7] + 64
 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -78,9 +83,10 @@ if not marked_bytes or before - tonumber(marked_bytes) >= tonumber(ARGV[3]) or n
   redis.call('HSET', meta, 'marked:' .. p, string.format('%.0f %.0f', before, now))
 end
 local at = first
-for i = 4, #ARGV, 7 do
+for i = 4, #ARGV, 8 do
   redis.call('XADD', stream, string.format('%.0f-1', at), 'project', ARGV[i], 'received', ARGV[i + 1],
-    'records', ARGV[i + 2], 'key', ARGV[i + 3], 'body', ARGV[i + 4], 'retry', ARGV[i + 5], 'payload', ARGV[i + 6])
+    'records', ARGV[i + 2], 'key', ARGV[i + 3], 'body', ARGV[i + 4], 'retry', ARGV[i + 5], 'part', ARGV[i + 6],
+    'payload', ARGV[i + 7])
   at = at + 1
 end
 return first",
@@ -123,12 +129,12 @@ return {state[2] or '0', state[3] or '0', entries}",
 });
 
 /// KEYS meta, stream, marks. ARGV: incarnation, partition.
-/// Answers next, low, the id of the first entry or an empty text, bytes kept.
+/// Answers next, low, the id of the first entry or an empty text, bytes kept, and the last gap as two positions.
 pub(crate) static STATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"#!lua flags=no-writes
 local p = ARGV[2]
-local state = redis.call('HMGET', KEYS[1], 'incarnation', 'next:' .. p, 'low:' .. p, 'bytes:' .. p, 'gone:' .. p)
+local state = redis.call('HMGET', KEYS[1], 'incarnation', 'next:' .. p, 'low:' .. p, 'bytes:' .. p, 'gone:' .. p, 'gap:' .. p)
 if state[1] ~= ARGV[1] then
   return redis.error_reply('DEVLOGSREPLACED the queue is another one')
 end
@@ -136,7 +142,7 @@ local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
 local id = ''
 if first[1] then id = first[1][1] end
 local kept = tonumber(state[4] or '0') - tonumber(state[5] or '0')
-return {state[2] or '0', state[3] or '0', id, string.format('%.0f', kept)}",
+return {state[2] or '0', state[3] or '0', id, string.format('%.0f', kept), state[6] or '0 0'}",
     )
 });
 
@@ -166,14 +172,15 @@ return 1",
 });
 
 /// KEYS meta, stream, marks, groups, committed. ARGV: incarnation, partition, most bytes, most age in ms or -1.
-/// Answers next, bytes kept, bytes that some group has not passed, entries deleted; then each group and its position.
+/// Answers next, bytes kept, bytes that some group has not passed, entries deleted, the last gap; then each group and its
+/// position.
 ///
 /// Deletes whole stretches between marks, only below what every group has passed, and a bounded number at a time.
 pub(crate) static TRIM: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"#!lua flags=allow-oom
 local meta, stream, marks, p = KEYS[1], KEYS[2], KEYS[3], ARGV[2]
-local state = redis.call('HMGET', meta, 'incarnation', 'next:' .. p, 'bytes:' .. p, 'gone:' .. p, 'at:' .. p, 'low:' .. p)
+local state = redis.call('HMGET', meta, 'incarnation', 'next:' .. p, 'bytes:' .. p, 'gone:' .. p, 'at:' .. p, 'low:' .. p, 'gap:' .. p)
 if state[1] ~= ARGV[1] then
   return redis.error_reply('DEVLOGSREPLACED the queue is another one')
 end
@@ -215,7 +222,7 @@ if target then
   gone = gone_then
 end
 local head = {string.format('%.0f', next_position), string.format('%.0f', total - gone),
-  string.format('%.0f', total - math.max(passed_bytes, gone)), deleted}
+  string.format('%.0f', total - math.max(passed_bytes, gone)), deleted, state[7] or '0 0'}
 for _, value in ipairs(answer) do head[#head + 1] = value end
 return head",
     )

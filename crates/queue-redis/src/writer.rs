@@ -24,11 +24,11 @@ const FLIGHT_MESSAGES_MAX: usize = 1_000;
 const MARKS: u64 = 64;
 const MARK_BYTES_MIN: u64 = 4 << 10;
 
-/// A message that waits for its position.
+/// A message that waits for its position, or a request in parts, which one script call stores together.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) partition: Partition,
-    pub(crate) fields: Fields,
+    pub(crate) messages: Vec<Fields>,
     pub(crate) done: oneshot::Sender<Result<Position, QueueError>>,
     /// Its part of the buffer.
     pub(crate) room: OwnedSemaphorePermit,
@@ -45,6 +45,12 @@ pub(crate) struct Inbox {
 struct Waiting {
     messages: VecDeque<Pending>,
     closed: bool,
+}
+
+impl Pending {
+    fn bytes(&self) -> usize {
+        self.messages.iter().map(Fields::bytes).sum()
+    }
 }
 
 impl Inbox {
@@ -86,9 +92,9 @@ impl Inbox {
         let mut taken: BTreeMap<Partition, Vec<Pending>> = BTreeMap::new();
         let (mut messages, mut bytes) = (0, 0);
         while let Some(next) = state.messages.front() {
-            bytes += next.fields.bytes();
-            messages += 1;
-            if messages > 1 && (bytes > FLIGHT_BYTES_MAX || messages > FLIGHT_MESSAGES_MAX) {
+            bytes += next.bytes();
+            messages += next.messages.len();
+            if !taken.is_empty() && (bytes > FLIGHT_BYTES_MAX || messages > FLIGHT_MESSAGES_MAX) {
                 break;
             }
             if let Some(next) = state.messages.pop_front() {
@@ -149,14 +155,15 @@ async fn send(core: &Core, batch: BTreeMap<Partition, Vec<Pending>>) {
 
 fn command(core: &Core, partition: Partition, messages: &[Pending]) -> Cmd {
     let share = core.config.retention_bytes / u64::from(core.partitions().max(1));
-    let bytes: usize = messages.iter().map(|pending| pending.fields.bytes() + 64).sum();
-    let mut command = Cmd::with_capacity(9 + messages.len() * 7, bytes);
+    let messages = || messages.iter().flat_map(|pending| &pending.messages);
+    let bytes: usize = messages().map(|fields| fields.bytes() + 64).sum();
+    let mut command = Cmd::with_capacity(9 + messages().count() * 8, bytes);
     command.arg("EVALSHA").arg(APPEND.get_hash()).arg(3);
     command.arg(core.keys.meta()).arg(core.keys.stream(partition)).arg(core.keys.marks(partition));
     command.arg(core.incarnation().to_string()).arg(partition.0).arg((share / MARKS).max(MARK_BYTES_MIN));
-    for Pending { fields, .. } in messages {
+    for fields in messages() {
         command.arg(&*fields.project).arg(fields.received).arg(fields.records);
-        command.arg(&fields.key).arg(&fields.body).arg(&fields.retry).arg(&fields.payload[..]);
+        command.arg(&fields.key).arg(&fields.body).arg(&fields.retry).arg(&fields.part).arg(&fields.payload[..]);
     }
     command
 }
@@ -164,11 +171,14 @@ fn command(core: &Core, partition: Partition, messages: &[Pending]) -> Cmd {
 fn answer(core: &Core, partition: Partition, messages: Vec<Pending>, outcome: Option<Result<Value, RedisError>>) {
     match outcome {
         Some(Ok(Value::Int(first))) => {
-            let bytes = messages.iter().map(|pending| pending.fields.bytes()).sum();
-            core.metrics.appended(partition, messages.len(), bytes);
+            let bytes = messages.iter().map(Pending::bytes).sum();
+            let count = messages.iter().map(|pending| pending.messages.len()).sum();
+            core.metrics.appended(partition, count, bytes);
             core.gate.appended(bytes);
-            for (position, pending) in (first as u64..).zip(messages) {
-                let _ = pending.done.send(Ok(Position(position)));
+            let mut next = first as u64;
+            for pending in messages {
+                next += pending.messages.len() as u64;
+                let _ = pending.done.send(Ok(Position(next.saturating_sub(1))));
                 drop(pending.room);
             }
         }

@@ -3,6 +3,9 @@
 //! Each check gets a new, empty queue with at least two partitions. It panics where the backend breaks the contract of
 //! [`Queue`], with a text that says which part.
 
+mod large;
+pub mod measure;
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +17,9 @@ use bytes::Bytes;
 use model::RecordId;
 use model::position::{Partition, Position};
 
-use crate::{Delivery, Headers, IdempotencyKey, Message, Queue, QueueError};
+pub use large::request;
+
+use crate::{Delivery, Headers, IdempotencyKey, Message, Part, Queue, QueueError};
 
 /// Where a queue's data is, so that a check can open it again.
 #[async_trait]
@@ -22,6 +27,9 @@ pub trait Site: Send + Sync {
     /// Opens the queue: an empty one with at least two partitions at first, later what is there. It is not called
     /// while a queue that was opened before is not closed.
     async fn open(&self) -> Arc<dyn Queue>;
+
+    /// Payload bytes of a request that takes three messages; where no request does, of one that others would cut.
+    fn large_bytes(&self) -> usize;
 
     /// Makes the queue drop some of the oldest messages of a partition of which every one was committed, by whatever
     /// means the backend has. False if it has none.
@@ -31,10 +39,12 @@ pub trait Site: Send + Sync {
 /// Runs every check, each on a new site.
 pub async fn run(make: impl Fn() -> Box<dyn Site>) {
     type Check = fn(Box<dyn Site>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
-    let checks: [(&str, Check); 12] = [
+    let checks: [(&str, Check); 14] = [
         ("order", |site| Box::pin(order(site))),
         ("headers", |site| Box::pin(headers(site))),
         ("payloads", |site| Box::pin(payloads(site))),
+        ("large requests", |site| Box::pin(large::at_once(site))),
+        ("all or nothing", |site| Box::pin(large::all_or_nothing(site))),
         ("durability", |site| Box::pin(durability(site))),
         ("concurrent appenders", |site| Box::pin(concurrent_appenders(site))),
         ("read limits", |site| Box::pin(read_limits(site))),
@@ -70,8 +80,14 @@ pub fn message(number: u64, payload_bytes: usize) -> Message {
         payload.extend_from_slice(b"the words that repeat");
         payload.extend_from_slice(&state.to_le_bytes());
     }
-    let headers =
-        Headers { project: Arc::from("shop"), received: number as i64, records: 1, key: None, retry_of: None };
+    let headers = Headers {
+        project: Arc::from("shop"),
+        received: number as i64,
+        records: 1,
+        key: None,
+        retry_of: None,
+        part: None,
+    };
     Message { headers, payload: Bytes::from(payload) }
 }
 
@@ -137,11 +153,15 @@ async fn headers(site: Box<dyn Site>) {
     let key = IdempotencyKey { key: u128::MAX - 7, body: 1 << 100 };
     let id = RecordId { origin: u128::MAX / 3, index: u32::MAX };
     let mut sent = Vec::new();
-    for (project, key, retry_of) in
-        [("a", None, None), ("", Some(key), None), ("ümläut-プロジェクト", None, Some(id)), ("b", Some(key), Some(id))]
-    {
+    let part = Part { request: u128::MAX - 1, first: 7, of: u32::MAX };
+    for (project, key, retry_of, part) in [
+        ("a", None, None, None),
+        ("", Some(key), None, Some(part)),
+        ("ümläut-プロジェクト", None, Some(id), None),
+        ("b", Some(key), Some(id), Some(part)),
+    ] {
         let (received, records) = (i64::MIN + sent.len() as i64, u32::MAX);
-        let headers = Headers { project: Arc::from(project), received, records, key, retry_of };
+        let headers = Headers { project: Arc::from(project), received, records, key, retry_of, part };
         let message = Message { headers, payload: Bytes::from_static(b"\x00\xff payload") };
         append(&*queue, ZERO, message.clone()).await;
         sent.push(message);

@@ -2,11 +2,13 @@
 //!
 //! - [`Queue`]: the seam that every backend stands behind; [`conformance`] holds each of them to it;
 //! - [`message`]: what travels: OTLP bytes and headers that come only from the credential;
+//! - [`letter`]: what is shown of records that could not be stored;
 //! - [`embedded`]: partitioned segment files on local disk with group-commit fsync;
 //! - [`metrics`]: what the queue counts.
 
 pub mod conformance;
 pub mod embedded;
+pub mod letter;
 pub mod message;
 pub mod metrics;
 
@@ -17,7 +19,8 @@ use async_trait::async_trait;
 use model::position::{Incarnation, Partition, Position};
 use tokio::sync::watch;
 
-pub use message::{Delivery, Headers, IdempotencyKey, Message};
+pub use letter::Letter;
+pub use message::{Delivery, Headers, IdempotencyKey, Message, Part};
 
 /// A durable, partitioned log of messages.
 ///
@@ -33,6 +36,8 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
 
     /// Appends a message and returns its position once it is durable. After an error the message is not stored, save
     /// for [`QueueError::Unknown`]. Dropping the future does not take the message back.
+    ///
+    /// A request that is too large for one message is stored as [`Part`]s, all or none; the position is the last one's.
     async fn append(&self, partition: Partition, message: Message) -> Result<Position, QueueError>;
 
     /// Reads messages at `from` and after, in order, at most about `bytes_max` of payload but at least one if there is
@@ -45,6 +50,20 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         bytes_max: usize,
         wait: Duration,
     ) -> Result<Vec<Delivery>, QueueError>;
+
+    /// Where to go on when a read from `from` brought nothing: behind positions that no message has, or will have;
+    /// `from` itself where a message may come.
+    async fn passed(&self, partition: Partition, from: Position) -> Result<Position, QueueError> {
+        let _ = partition;
+        Ok(from)
+    }
+
+    /// Shows dead letters, or that they are gone, to whoever reads the queue with tools of its own. They are kept
+    /// elsewhere; the same letter may be shown more than once. A backend that others do not read does nothing.
+    async fn show_letters(&self, letters: &[Letter]) -> Result<(), QueueError> {
+        let _ = letters;
+        Ok(())
+    }
 
     /// The partitions that this member of the group is to read, as they change. A backend whose partitions are all
     /// local gives all of them at once.
@@ -76,6 +95,17 @@ pub struct PartitionState {
     pub next: Position,
     /// On disk, or an estimate.
     pub bytes: u64,
+    /// Positions before `next` that were never given: from the first to before the second. Equal when there are none.
+    pub gap: (Position, Position),
+}
+
+impl PartitionState {
+    /// How many messages stand at `from` and after.
+    pub fn waiting(&self, from: Position) -> u64 {
+        let (gap_from, gap_to) = self.gap;
+        let gap = gap_to.min(self.next).0.saturating_sub(gap_from.max(from).0);
+        self.next.0.saturating_sub(from.0).saturating_sub(gap)
+    }
 }
 
 /// Why a queue did not do what it was asked.

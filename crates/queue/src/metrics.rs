@@ -1,4 +1,4 @@
-//! What the queue counts. Names begin with `devlogs_queue_`; units are seconds and bytes.
+//! What queues count. Names begin with `devlogs_queue_`; units are seconds and bytes.
 
 use std::time::Duration;
 
@@ -21,14 +21,40 @@ struct GroupLabel {
     partition: u32,
 }
 
-/// Clones share their values.
-#[derive(Debug, Clone)]
-pub struct Metrics {
+/// What every queue counts of its partitions. Clones share their values.
+#[derive(Debug, Clone, Default)]
+pub struct Lanes {
     appends: Family<PartitionLabel, Counter>,
     appended: Family<PartitionLabel, Counter>,
+    lag: Family<GroupLabel, Gauge>,
+}
+
+impl Lanes {
+    /// `bytes` says what is counted of a message.
+    pub fn register(&self, queue: &mut Registry, bytes: &str) {
+        queue.register("appends", "Messages made durable", self.appends.clone());
+        queue.register_with_unit("appended", bytes, Unit::Bytes, self.appended.clone());
+        queue.register("lag_messages", "Messages that a consumer group has yet to commit", self.lag.clone());
+    }
+
+    pub fn appended(&self, partition: Partition, messages: u64, bytes: u64) {
+        let label = PartitionLabel { partition: partition.0 };
+        self.appends.get_or_create(&label).inc_by(messages);
+        self.appended.get_or_create(&label).inc_by(bytes);
+    }
+
+    pub fn lags(&self, group: &str, partition: Partition, messages: u64) {
+        let label = GroupLabel { group: group.to_owned(), partition: partition.0 };
+        self.lag.get_or_create(&label).set(i64::try_from(messages).unwrap_or(i64::MAX));
+    }
+}
+
+/// What the embedded queue counts. Clones share their values.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    lanes: Lanes,
     fsync: Histogram,
     bytes: Family<PartitionLabel, Gauge>,
-    lag: Family<GroupLabel, Gauge>,
     refused: Counter,
     full: Gauge,
     write_failures: Counter,
@@ -39,12 +65,10 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
-            appends: Family::default(),
-            appended: Family::default(),
+            lanes: Lanes::default(),
             // 50 µs to 1.6 s.
             fsync: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
             bytes: Family::default(),
-            lag: Family::default(),
             refused: Counter::default(),
             full: Gauge::default(),
             write_failures: Counter::default(),
@@ -57,11 +81,9 @@ impl Default for Metrics {
 impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         let queue = registry.sub_registry_with_prefix("devlogs_queue");
-        queue.register("appends", "Messages made durable", self.appends.clone());
-        queue.register_with_unit("appended", "Bytes made durable, as stored", Unit::Bytes, self.appended.clone());
+        self.lanes.register(queue, "Bytes made durable, as stored");
         queue.register_with_unit("fsync", "Time of one fsync", Unit::Seconds, self.fsync.clone());
         queue.register("bytes", "Bytes that the messages kept take on disk", self.bytes.clone());
-        queue.register("lag_messages", "Messages that a consumer group has yet to commit", self.lag.clone());
         queue.register("refused", "Messages refused because the queue or its disk is full", self.refused.clone());
         queue.register("full", "1 while the queue refuses messages, else 0", self.full.clone());
         queue.register("write_failures", "Failed writes and fsyncs", self.write_failures.clone());
@@ -70,9 +92,7 @@ impl Metrics {
     }
 
     pub(crate) fn appended(&self, partition: Partition, messages: u64, bytes: u64) {
-        let label = PartitionLabel { partition: partition.0 };
-        self.appends.get_or_create(&label).inc_by(messages);
-        self.appended.get_or_create(&label).inc_by(bytes);
+        self.lanes.appended(partition, messages, bytes);
     }
 
     pub(crate) fn fsynced(&self, took: Duration) {
@@ -84,8 +104,7 @@ impl Metrics {
     }
 
     pub(crate) fn lags(&self, group: &str, partition: Partition, messages: u64) {
-        let label = GroupLabel { group: group.to_owned(), partition: partition.0 };
-        self.lag.get_or_create(&label).set(messages as i64);
+        self.lanes.lags(group, partition, messages);
     }
 
     pub(crate) fn refused(&self) {
@@ -106,10 +125,5 @@ impl Metrics {
 
     pub(crate) fn segment_deleted(&self) {
         self.segments_deleted.inc();
-    }
-
-    /// Messages made durable since the start, over all partitions up to `partitions`.
-    pub fn appends(&self, partitions: u32) -> u64 {
-        (0..partitions).map(|partition| self.appends.get_or_create(&PartitionLabel { partition }).get()).sum()
     }
 }

@@ -82,7 +82,7 @@ pub enum Listener {
 pub struct Kafka {
     nodes: Vec<Node>,
     /// `1/`, `2/` … with `server.properties`, `data/` and `log`; certificates beside them.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 #[derive(Debug)]
@@ -131,7 +131,15 @@ impl Kafka {
             let threads: Vec<_> = (0..ports.len()).map(|index| scope.spawn(move || start(index))).collect();
             threads.into_iter().map(|thread| thread.join().expect("a node that starts")).collect()
         });
-        Self { nodes, _dir: dir }
+        Self { nodes, dir }
+    }
+
+    /// The listeners with TLS trust this authority from the next start of a node on.
+    ///
+    /// # Panics
+    /// When the file can't be written.
+    pub fn trust(&self, ca: &str) {
+        fs::write(self.dir.path().join("ca.pem"), ca).expect("a file for certificates");
     }
 
     /// Addresses to begin with, without TLS.
@@ -269,6 +277,7 @@ controller.quorum.fetch.timeout.ms=1500
 controller.quorum.election.timeout.ms=700
 num.network.threads=2
 num.io.threads=2
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 log.cleaner.dedupe.buffer.size=4194304
 ",
         id = index + 1,

@@ -9,6 +9,7 @@
 //! - [`disk`]: a full disk, a read-only directory, a torn or damaged queue;
 //! - [`damage`]: a message of the queue that does not read; [`dead_letters`] and [`replay`];
 //! - [`servers`]: dead letters and replay where queue and store are servers;
+//! - [`kafka`]: requests larger than a message, and dead letters in their topic;
 //! - [`metrics`]: what is documented is what there is;
 //! - [`limits`]: memory, start, stop;
 //! - [`cli`]: the client commands;
@@ -30,6 +31,7 @@ mod failures;
 mod fleet;
 mod harness;
 mod ingest;
+mod kafka;
 mod limits;
 mod load;
 mod metrics;

@@ -2,7 +2,9 @@
 
 pub mod decode;
 pub mod encode;
+pub mod split;
 mod wire;
 
 pub use decode::{DecodeContext, DecodeError, count, decode};
 pub use encode::Encoder;
+pub use split::split;

@@ -185,16 +185,31 @@ impl DeadLetters for Letters {
         Ok(())
     }
 
+    async fn kept_from(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+        from: Position,
+    ) -> Result<Vec<RecordId>, DeadLetterError> {
+        let kept = self.kept.lock();
+        Ok(kept
+            .values()
+            .filter(|letter| is_from(letter, incarnation, partition, from))
+            .map(|letter| letter.id)
+            .collect())
+    }
+
     async fn discard_from(
         &self,
         incarnation: Incarnation,
         partition: Partition,
         from: Position,
     ) -> Result<(), DeadLetterError> {
-        let unfinished = |letter: &DeadLetter| {
-            letter.incarnation == incarnation && letter.partition == partition && letter.position >= from
-        };
-        self.kept.lock().retain(|_, letter| !unfinished(letter));
+        self.kept.lock().retain(|_, letter| !is_from(letter, incarnation, partition, from));
         Ok(())
     }
+}
+
+fn is_from(letter: &DeadLetter, incarnation: Incarnation, partition: Partition, from: Position) -> bool {
+    letter.incarnation == incarnation && letter.partition == partition && letter.position >= from
 }

@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod parts;
 mod rig;
 
 use std::time::Duration;

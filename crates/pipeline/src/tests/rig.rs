@@ -16,7 +16,7 @@ use model::{Record, RecordId};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use queue::embedded::{EmbeddedConfig, EmbeddedQueue};
-use queue::{Headers, IdempotencyKey, Message, Queue, QueueError};
+use queue::{Headers, IdempotencyKey, Message, Part, Queue, QueueError};
 use store::{Counts, QueryLimits, Scan, Search, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -150,14 +150,31 @@ impl Rig {
     }
 
     pub(super) async fn try_send(&self, partition: u32, sent: Sent) -> Result<Position, QueueError> {
-        let mut encoder = Encoder::new();
-        for message in &sent.messages {
-            encoder.push(&Record { timestamp: 1, observed: 1, message: message.into(), ..Record::default() });
-        }
         let key = sent.key.map(|key| IdempotencyKey { key, body: sent.body });
         let headers = Headers { key, ..headers(sent.messages.len() as u32) };
-        let message = Message { headers, payload: Bytes::from(encoder.finish()) };
-        self.queue.append(Partition(partition), message).await
+        self.queue.append(Partition(partition), Message { headers, payload: encoded(&sent.messages) }).await
+    }
+
+    /// The parts of a copy of a request, cut before these records; to be appended one by one.
+    pub(super) fn parts(&self, sent: &Sent, request: u128, cuts: &[usize]) -> Vec<Message> {
+        let of = sent.messages.len() as u32;
+        let key = sent.key.map(|key| IdempotencyKey { key, body: sent.body });
+        let is_repeated = sent.key.is_some_and(|key| !self.keys.lock().insert((key, sent.body)));
+        let mut acknowledged = self.acknowledged.lock();
+        acknowledged.0 += u64::from(of);
+        acknowledged.1 += if is_repeated { u64::from(of) } else { 0 };
+        let ends = cuts.iter().copied().chain([sent.messages.len()]);
+        let starts = [0].into_iter().chain(cuts.iter().copied());
+        let part = |(start, end): (usize, usize)| {
+            let part = Some(Part { request, first: start as u32, of });
+            let headers = Headers { key, part, ..headers((end - start) as u32) };
+            Message { headers, payload: encoded(&sent.messages[start..end]) }
+        };
+        starts.zip(ends).map(part).collect()
+    }
+
+    pub(super) async fn append(&self, partition: u32, message: &Message) {
+        self.queue.append(Partition(partition), message.clone()).await.unwrap();
     }
 
     pub(super) async fn send_raw(&self, partition: u32, payload: &'static [u8], records: u32) {
@@ -258,7 +275,15 @@ fn open_queue(dir: &Path) -> EmbeddedQueue {
     EmbeddedQueue::open(config, queue::metrics::Metrics::default()).unwrap()
 }
 
+fn encoded(messages: &[String]) -> Bytes {
+    let mut encoder = Encoder::new();
+    for message in messages {
+        encoder.push(&Record { timestamp: 1, observed: 1, message: message.into(), ..Record::default() });
+    }
+    Bytes::from(encoder.finish())
+}
+
 fn headers(records: u32) -> Headers {
     let received = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i64;
-    Headers { project: "default".into(), received, records, key: None, retry_of: None }
+    Headers { project: "default".into(), received, records, key: None, retry_of: None, part: None }
 }

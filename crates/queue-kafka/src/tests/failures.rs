@@ -170,7 +170,7 @@ async fn the_only_broker_is_killed_and_frozen() {
 
 /// The broker that leads a partition.
 async fn leader(queue: &KafkaQueue, partition: i32) -> u32 {
-    let (admin, topic) = (Arc::clone(&queue.shared.admin), queue.shared.config.topic.clone());
+    let (admin, topic) = (queue.shared.admin(), queue.shared.config.topic.clone());
     let asked = tokio::task::spawn_blocking(move || {
         let metadata = admin.inner().fetch_metadata(Some(&topic), ASK_TIME_MAX).expect("metadata");
         let partitions = metadata.topics()[0].partitions();

@@ -73,7 +73,7 @@ async fn what_we_write_is_read_by_others() {
     for number in 0..5 {
         encoder.push(&Record { message: format!("line {number}").into(), service: "shop".into(), ..Record::default() });
     }
-    let headers = Headers { project: Arc::from("p"), received: 7, records: 5, key: None, retry_of: None };
+    let headers = Headers { project: Arc::from("p"), received: 7, records: 5, key: None, retry_of: None, part: None };
     let position =
         queue.append(ZERO, Message { headers, payload: Bytes::from(encoder.finish()) }).await.expect("stored");
 

@@ -3,6 +3,8 @@
 mod failures;
 mod groups;
 mod interop;
+mod letters;
+mod parts;
 mod secure;
 mod topics;
 
@@ -16,6 +18,8 @@ use model::position::{Partition, Position};
 use queue::conformance::{self, message};
 use queue::{Delivery, Queue, QueueError};
 use rdkafka::admin::AdminOptions;
+use rdkafka::config::FromClientConfig as _;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use test_backends::kafka::Kafka;
 
@@ -23,6 +27,8 @@ use crate::{KafkaConfig, KafkaQueue, Metrics};
 
 const ZERO: Partition = Partition(0);
 const LONG: Duration = Duration::from_secs(20);
+/// More than the suite's largest message, so that its large requests go in parts.
+const MESSAGE_BYTES_MAX: usize = 5 << 20;
 
 /// A topic that nobody else has, with two partitions, on the shared broker.
 fn config() -> KafkaConfig {
@@ -35,6 +41,7 @@ fn config_at(brokers: &str) -> KafkaConfig {
     KafkaConfig {
         brokers: brokers.to_owned(),
         topic: format!("logs-{number}"),
+        letters_topic: Some(format!("letters-{number}")),
         partitions: 2,
         group_prefix: format!("test-{number}-"),
         session_timeout: Duration::from_secs(6),
@@ -52,8 +59,15 @@ async fn read_all(queue: &KafkaQueue, partition: Partition) -> Vec<Delivery> {
     let state = queue.state(partition).await.expect("the partition's state");
     let (mut all, mut next) = (Vec::new(), state.oldest);
     while next < state.next {
-        let deliveries = queue.read(partition, next, 1 << 20, Duration::from_secs(5)).await.expect("messages");
-        let Some(last) = deliveries.last() else { break };
+        let deliveries = queue.read(partition, next, 1 << 20, Duration::from_secs(1)).await.expect("messages");
+        let Some(last) = deliveries.last() else {
+            let passed = queue.passed(partition, next).await.expect("an end");
+            if passed == next {
+                break;
+            }
+            next = passed;
+            continue;
+        };
         next = last.position.next();
         all.extend(deliveries);
     }
@@ -76,6 +90,10 @@ impl conformance::Site for Site {
         open(&self.config).await
     }
 
+    fn large_bytes(&self) -> usize {
+        MESSAGE_BYTES_MAX / 2 * 5
+    }
+
     async fn expire(&self, queue: &dyn Queue, partition: Partition) -> bool {
         let next = queue.state(partition).await.expect("the partition's state").next;
         let queue = open(&self.config).await;
@@ -83,7 +101,7 @@ impl conformance::Site for Site {
         let offset = Offset::Offset(next.0 as i64 - 50);
         list.add_partition_offset(&self.config.topic, partition.0 as i32, offset).expect("an offset");
         let options = AdminOptions::new().operation_timeout(Some(LONG));
-        queue.shared.admin.delete_records(&list, &options).await.expect("deleted records");
+        queue.shared.admin().delete_records(&list, &options).await.expect("deleted records");
         queue.close().await.expect("closed");
         true
     }
@@ -91,7 +109,32 @@ impl conformance::Site for Site {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conformance() {
-    conformance::run(|| Box::new(Site { config: config() })).await;
+    conformance::run(|| Box::new(Site { config: KafkaConfig { message_bytes_max: MESSAGE_BYTES_MAX, ..config() } }))
+        .await;
+}
+
+#[ignore = "measures; run it alone: cargo test --release -p devlogs-queue-kafka measured -- --ignored --nocapture"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn measured() {
+    let config = config();
+    conformance::measure::measure(open(&config).await).await;
+    bare(&config);
+}
+
+/// What librdkafka alone takes to send the same, with the same settings.
+fn bare(config: &KafkaConfig) {
+    for (bytes, count) in [(1, 40_000_u64), (95_000, 3_000), (950_000, 300)] {
+        let sent = conformance::request(1, bytes);
+        let producer: ThreadedProducer<DefaultProducerContext> =
+            ThreadedProducer::from_config(&config.producer(config.message_bytes_max)).expect("a producer");
+        let meter = conformance::measure::Meter::start(format!("librdkafka alone, {} bytes", sent.payload.len()));
+        for number in 0..count {
+            let record = BaseRecord::<(), [u8]>::to(&config.topic).partition((number % 2) as i32);
+            producer.send(record.payload(&sent.payload[..])).map_err(|(error, _)| error).expect("room");
+        }
+        producer.flush(LONG * 3).expect("delivered");
+        meter.stop(count, count * u64::from(sent.headers.records));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -191,3 +191,47 @@ async fn without_redis_appends_fail_fast_and_opening_says_so() {
     queue.close().await.unwrap();
     assert!(since.elapsed() < LONG / 2, "closing without Redis took {:?}", since.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn positions_that_a_restart_leaves_out_are_no_lag() {
+    let mut redis = Redis::start(Options::default());
+    let mut registry = prometheus_client::registry::Registry::default();
+    let metrics = crate::Metrics::default();
+    metrics.register(&mut registry);
+    let queue = RedisQueue::open(config(&redis), metrics).await.expect("a queue");
+    let lag = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
+        let line = r#"devlogs_queue_lag_messages{group="processor",partition="0"} "#;
+        text.lines().find_map(|found| found.strip_prefix(line)).and_then(|number| number.parse::<u64>().ok())
+    };
+    let mut positions = Vec::new();
+    for number in 0..5 {
+        positions.push(queue.append(ZERO, message(number, 100)).await.expect("stored"));
+    }
+    queue.commit("processor", ZERO, positions[2]).await.expect("committed");
+    eventually("three messages wait", async || lag() == Some(3)).await;
+    redis.restart();
+    eventually("appends go on", async || match queue.append(ZERO, message(9, 100)).await {
+        Ok(position) => {
+            positions.push(position);
+            true
+        }
+        Err(_) => false,
+    })
+    .await;
+    let last = positions[positions.len() - 1];
+    assert_ne!(last.0 >> RUN_BITS, positions[4].0 >> RUN_BITS, "a restart leaves positions out");
+    let state = queue.state(ZERO).await.expect("a state");
+    let waiting = |from: Position| state.waiting(from);
+    let sent = positions.len() as u64;
+    assert_eq!(
+        [waiting(positions[0]), waiting(positions[2]), waiting(positions[4].next())],
+        [sent, sent - 2, sent - 5]
+    );
+    assert_eq!([waiting(last), waiting(last.next())], [1, 0]);
+    eventually("the lag counts messages", async || lag() == Some(sent - 2)).await;
+    queue.commit("processor", ZERO, last.next()).await.expect("committed");
+    eventually("nothing waits", async || lag() == Some(0)).await;
+    queue.close().await.expect("closed");
+}

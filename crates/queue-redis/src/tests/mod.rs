@@ -22,6 +22,8 @@ const ZERO: Partition = Partition(0);
 const ONE: Partition = Partition(1);
 /// Far longer than anything takes.
 const LONG: Duration = Duration::from_secs(20);
+/// More than the suite's largest message, so that its large requests go in parts.
+const MESSAGE_BYTES_MAX: usize = 5 << 20;
 
 fn config(redis: &Redis) -> RedisConfig {
     RedisConfig {
@@ -86,7 +88,7 @@ struct Place {
 
 impl Place {
     fn config(&self) -> RedisConfig {
-        RedisConfig { prefix: self.prefix.clone(), ..config(&self.redis) }
+        RedisConfig { prefix: self.prefix.clone(), message_bytes_max: MESSAGE_BYTES_MAX, ..config(&self.redis) }
     }
 }
 
@@ -94,6 +96,10 @@ impl Place {
 impl Site for Place {
     async fn open(&self) -> Arc<dyn Queue> {
         open(self.config()).await
+    }
+
+    fn large_bytes(&self) -> usize {
+        MESSAGE_BYTES_MAX / 2 * 5
     }
 
     /// By a node that keeps nothing for long.
@@ -119,6 +125,13 @@ async fn the_queue_keeps_the_contract() {
         Box::new(Place { redis: Arc::clone(&redis), prefix })
     })
     .await;
+}
+
+#[ignore = "measures; run it alone: cargo test --release -p devlogs-queue-redis measured -- --ignored --nocapture"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn measured() {
+    let redis = Redis::start(Options::default());
+    conformance::measure::measure(open(config(&redis)).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

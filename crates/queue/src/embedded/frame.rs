@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::RecordId;
 
-use crate::message::{Headers, IdempotencyKey, Message};
+use crate::message::{Headers, IdempotencyKey, Message, Part};
 
 pub(super) const HEADER_BYTES: usize = 40;
 /// Frames begin at multiples of this.
@@ -17,12 +17,13 @@ const VERSION: u8 = 1;
 const FLAG_ZSTD: u8 = 1;
 const HAS_KEY: u8 = 1;
 const HAS_RETRY_OF: u8 = 2;
+const HAS_PART: u8 = 4;
 /// Below this a payload is not worth compressing.
 const COMPRESS_BYTES_MIN: usize = 4 << 10;
 /// One of zstd's fast levels: a third faster than level 1 on log records, at two thirds of its ratio.
 const ZSTD_LEVEL: i32 = -3;
 /// Headers without the project's name.
-const HEADERS_FIXED_BYTES: usize = 2 + 8 + 4 + 1 + 32 + 20;
+const HEADERS_FIXED_BYTES: usize = 2 + 8 + 4 + 1 + 32 + 20 + 24;
 /// The longest project name that a frame takes.
 pub(super) const PROJECT_BYTES_MAX: usize = 4096;
 
@@ -142,7 +143,10 @@ fn write_headers(headers: &Headers, into: &mut Vec<u8>) {
     into.extend_from_slice(headers.project.as_bytes());
     into.extend_from_slice(&headers.received.to_le_bytes());
     into.extend_from_slice(&headers.records.to_le_bytes());
-    let present = headers.key.map_or(0, |_| HAS_KEY) | headers.retry_of.map_or(0, |_| HAS_RETRY_OF);
+    let flag = |is_there: bool, flag: u8| if is_there { flag } else { 0 };
+    let present = flag(headers.key.is_some(), HAS_KEY)
+        | flag(headers.retry_of.is_some(), HAS_RETRY_OF)
+        | flag(headers.part.is_some(), HAS_PART);
     into.push(present);
     if let Some(key) = headers.key {
         into.extend_from_slice(&key.key.to_le_bytes());
@@ -151,6 +155,11 @@ fn write_headers(headers: &Headers, into: &mut Vec<u8>) {
     if let Some(id) = headers.retry_of {
         into.extend_from_slice(&id.origin.to_le_bytes());
         into.extend_from_slice(&id.index.to_le_bytes());
+    }
+    if let Some(part) = headers.part {
+        into.extend_from_slice(&part.request.to_le_bytes());
+        into.extend_from_slice(&part.first.to_le_bytes());
+        into.extend_from_slice(&part.of.to_le_bytes());
     }
 }
 
@@ -218,7 +227,12 @@ fn read_headers(bytes: &[u8]) -> Option<Headers> {
     } else {
         Some(RecordId { origin: fields.u128()?, index: fields.u32()? })
     };
-    fields.0.is_empty().then_some(Headers { project, received, records, key, retry_of })
+    let part = if present & HAS_PART == 0 {
+        None
+    } else {
+        Some(Part { request: fields.u128()?, first: fields.u32()?, of: fields.u32()? })
+    };
+    fields.0.is_empty().then_some(Headers { project, received, records, key, retry_of, part })
 }
 
 /// Little-endian fields one after another.

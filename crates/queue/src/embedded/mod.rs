@@ -39,6 +39,7 @@
 //! header 40   magic "dlqF" 4 | crc of salt and the rest of the header 4 | version 1 | flags 1 | headers' bytes 2
 //!             | body bytes 4 | crc of the body 4 | payload bytes 4 | position 8 | first position of the group 8
 //! body        headers: project bytes 2 | project | received 8 | records 4 | present 1 | key 32? | retry of 20?
+//!             | part 24?
 //!             payload: raw, or zstd (flag 1) where that saves an eighth
 //! padding     to a multiple of 8
 //! ```

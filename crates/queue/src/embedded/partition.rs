@@ -122,6 +122,7 @@ impl PartitionLog {
         PartitionState {
             oldest: Position(segments.first().map_or(next, |segment| segment.base())),
             next: Position(next),
+            gap: Default::default(),
             bytes: segments.iter().map(|segment| segment.bytes()).sum(),
         }
     }

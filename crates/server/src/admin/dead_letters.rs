@@ -14,7 +14,7 @@ use model::limits::Limits;
 use model::otlp::{self, DecodeContext};
 use model::position::Partition;
 use model::{RecordId, origin, time};
-use queue::{Headers, IdempotencyKey, Message, QueueError};
+use queue::{Headers, IdempotencyKey, Letter, Message, QueueError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -133,6 +133,7 @@ pub(crate) async fn discard(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let letter = find(&state, &operator, &id).await?;
+    show_gone(&state, letter.id).await?;
     delete(&state, &letter).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -156,10 +157,13 @@ pub(crate) async fn retry(
         records: 1,
         key: Some(IdempotencyKey { key, body: origin::body_hash(&letter.payload) }),
         retry_of: Some(letter.id),
+        part: None,
     };
     // By the key's hash, so that a repeated retry meets the first one in its partition.
     let partition = Partition((key % u128::from(state.queue.partitions().max(1))) as u32);
     let message = Message { headers, payload: Bytes::from(std::mem::take(&mut letter.payload)) };
+    // Before it is sent: it may fail again at once, and is shown again then.
+    show_gone(&state, letter.id).await?;
     state.queue.append(partition, message).await.map_err(queue_error)?;
     delete(&state, &letter).await?;
     Ok(StatusCode::ACCEPTED)
@@ -174,6 +178,10 @@ async fn find(state: &ApiState, operator: &Operator, id: &str) -> Result<DeadLet
         Some(project) if **project != *letter.project => Err(unknown()),
         _ => Ok(letter),
     }
+}
+
+async fn show_gone(state: &ApiState, id: RecordId) -> Result<(), ApiError> {
+    state.queue.show_letters(&[Letter { id, body: None }]).await.map_err(queue_error)
 }
 
 async fn delete(state: &ApiState, letter: &DeadLetter) -> Result<(), ApiError> {

@@ -101,7 +101,7 @@ pub(super) async fn partitions(state: &ApiState) -> Result<Vec<PartitionBody>, A
             next: holds.next.0,
             written: progress.written.0,
             durable: progress.durable.0,
-            waiting_messages: holds.next.0.saturating_sub(progress.written.0.max(holds.oldest.0)),
+            waiting_messages: holds.waiting(progress.written.max(holds.oldest)),
             bytes: holds.bytes,
             damage,
         });

@@ -342,7 +342,7 @@ impl Job {
         share.shrink(body_bytes);
         share.grow(decoded.payload.len().saturating_sub(body_bytes))?;
         let Decoded { payload, accepted, rejected } = decoded;
-        let headers = Headers { project, received, records: accepted, key, retry_of: None };
+        let headers = Headers { project, received, records: accepted, key, retry_of: None, part: None };
         Ok(Ready { protocol, answer: Answer { accepted, rejected }, message: Message { headers, payload }, share })
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Record;
 use model::limits::Limits;
 use model::otlp::{self, DecodeContext};
 use model::position::{Partition, Position};
 use model::query::Evaluator;
-use model::{Record, origin};
 use parking_lot::RwLock;
 use queue::{Delivery, Queue, QueueError};
 use tokio::sync::Mutex;
@@ -162,17 +162,15 @@ impl Reader {
         let context = DecodeContext {
             project: &headers.project,
             received: headers.received,
-            origin: match headers.key {
-                Some(key) => origin::origin_of_key(key.key, key.body),
-                None => origin::origin_of_position(self.queue.incarnation(), self.partition, delivery.position),
-            },
+            origin: delivery.origin(self.queue.incarnation(), self.partition),
             limits: &self.limits,
         };
         let decoded = otlp::decode(&delivery.message.payload, &context, &mut |_, record| {
             // What can't be accepted becomes a dead letter and is no news here.
             let Ok(mut record) = record else { return };
-            if let Some(id) = headers.retry_of {
-                record.id = id;
+            match headers.retry_of {
+                Some(id) => record.id = id,
+                None => record.id.index = record.id.index.saturating_add(delivery.first_index()),
             }
             if self.transforms.apply(&mut record) == Outcome::Keep {
                 deliver(&listeners, &record);

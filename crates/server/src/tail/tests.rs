@@ -49,8 +49,14 @@ async fn append(bench: &Bench, project: &str, partition: u32, indexes: std::ops:
     for index in indexes.clone() {
         encoder.push(&record(project, index, 1_700_000_000_000_000_000));
     }
-    let headers =
-        Headers { project: project.into(), received: 1, records: indexes.len() as u32, key: None, retry_of: None };
+    let headers = Headers {
+        project: project.into(),
+        received: 1,
+        records: indexes.len() as u32,
+        key: None,
+        retry_of: None,
+        part: None,
+    };
     let message = Message { headers, payload: encoder.finish().into() };
     bench.state.queue.append(Partition(partition), message).await.unwrap();
 }

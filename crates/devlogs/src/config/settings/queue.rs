@@ -70,6 +70,11 @@ pub struct KafkaQueue {
     pub replication: Option<u16>,
     /// Stored messages are kept for replay this long, in a topic that is made here.
     pub retention_age: Age,
+    /// The largest message of a topic that is made here; larger requests go in parts, under a transaction. Unset: as large as
+    /// a request can be. A topic that exists keeps its own.
+    pub message_max: Option<Size>,
+    /// Show dead letters in the topic `<topic>_dead_letters`, for others to watch.
+    pub dead_letters_topic: bool,
     /// Use a topic whose settings can lose messages. Otherwise it is refused, with what to change.
     pub accept_topic_settings: bool,
     pub compression: KafkaCompression,
@@ -101,6 +106,8 @@ impl Default for KafkaQueue {
             partitions: 6,
             replication: None,
             retention_age: Age(Duration::from_secs(24 * 3600)),
+            message_max: None,
+            dead_letters_topic: true,
             accept_topic_settings: false,
             compression: KafkaCompression::Zstd,
             delivery_timeout: Age(Duration::from_secs(10)),

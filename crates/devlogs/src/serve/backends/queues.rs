@@ -71,8 +71,10 @@ fn kafka(settings: &Settings) -> KafkaConfig {
         KafkaSasl::ScramSha512 => Mechanism::ScramSha512,
     });
     let password = kafka.sasl_password.as_ref().map_or("", Secret::reveal);
+    let request = message_bytes_max(settings);
     KafkaConfig {
         brokers: kafka.brokers,
+        letters_topic: kafka.dead_letters_topic.then(|| format!("{}_dead_letters", kafka.topic)),
         topic: kafka.topic,
         partitions: kafka.partitions,
         replication: kafka.replication,
@@ -88,7 +90,7 @@ fn kafka(settings: &Settings) -> KafkaConfig {
         group_prefix: kafka.group_prefix,
         watched_group: pipeline::Config::default().group,
         session_timeout: kafka.session_timeout.0,
-        message_bytes_max: message_bytes_max(settings),
+        message_bytes_max: kafka.message_max.map_or(request, |size| size.bytes().min(request)),
         tls: kafka.tls.then_some(tls),
         sasl: mechanism.map(|mechanism| Sasl {
             mechanism,

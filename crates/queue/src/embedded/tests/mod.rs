@@ -93,6 +93,10 @@ impl Site for TempSite {
         Arc::new(open(EmbeddedConfig { retention_age, recent_bytes_max, ..config(self.dir.path()) }))
     }
 
+    fn large_bytes(&self) -> usize {
+        20 << 20
+    }
+
     async fn expire(&self, queue: &dyn Queue, partition: Partition) -> bool {
         for _ in 0..100 {
             if queue.state(partition).await.expect("state").oldest > Position(0) {
@@ -134,6 +138,14 @@ async fn memory_and_disk_give_the_same_messages() {
     assert!(log.read_recent(200, 1 << 20).is_none(), "nothing is made up behind the end");
     let (read, error) = read_from(&queue, ZERO, Position(0)).await;
     assert_eq!((numbers(&read), error.is_none()), ((0..200).collect(), true), "over both");
+}
+
+#[ignore = "measures; run it alone: cargo test --release -p devlogs-queue measured -- --ignored --nocapture"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn measured() {
+    let dir = temp_dir();
+    let config = EmbeddedConfig { segment_bytes: 64 << 20, ..config(dir.path()) };
+    conformance::measure::measure(Arc::new(open(config))).await;
 }
 
 #[tokio::test]
