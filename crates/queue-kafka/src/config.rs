@@ -238,6 +238,10 @@ impl KafkaConfig {
             Compression::Zstd => "zstd",
         };
         let mut client = self.client();
+        if self.compression == Compression::Zstd {
+            // Half the time of librdkafka's own choice, 3, for a tenth more bytes.
+            client.set("compression.level", "1");
+        }
         client
             .set("enable.idempotence", "true")
             .set("acks", "all")

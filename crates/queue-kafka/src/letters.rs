@@ -2,8 +2,9 @@
 //!
 //! A letter is a record whose key is its id, 40 hexadecimal digits, and whose value is an OTLP
 //! `ExportLogsServiceRequest` of the one record; the headers are the project, `devlogs-reason`, `devlogs-at`, when it
-//! was received, and the message that it came with. When it was sent again or dropped a record without a value follows. The topic is compacted, so
-//! in the end it holds each letter once, and no letter that is gone. The letters that are worked with are the metadata's.
+//! was received, and the message that it came with. When it was sent again or dropped, a record without a value follows.
+//! The topic is compacted, so in the end it holds each letter once, and no letter that is gone. The letters that are
+//! worked with are the metadata's.
 
 use std::sync::Arc;
 

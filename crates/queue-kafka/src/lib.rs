@@ -6,7 +6,8 @@
 //!   `codec`: how a message is written;
 //! - `reader`: cursors that read on from positions; `groups`: members of consumer groups, and commits;
 //! - `letters`: dead letters in a topic of their own;
-//! - `certificates`: files whose change brings new clients; `keeper`: what is looked after in the background; `health`: what the brokers said last;
+//! - `certificates`: files whose change brings new clients; `keeper`: what is looked after in the background;
+//!   `health`: what the brokers said last;
 //! - `ffi`: calls into librdkafka.
 
 mod certificates;

@@ -8,6 +8,7 @@
 //! devlogs:meta            hash: version, incarnation, partitions, run, floor; for each partition P
 //!                         next:P     where the next message will stand
 //!                         low:P      retention deleted everything before
+//!                         over:P     seven positions: the last message above 1 KiB, 4 KiB … 4 MiB
 //!                         gap:P      `from to`: the last positions that were not given, see below
 //!                         bytes:P    payload bytes ever appended, and gone:P of them deleted
 //!                         at:P       time of the last append, marked:P what the last mark says
@@ -48,6 +49,7 @@ mod keeper;
 mod keys;
 mod link;
 mod metrics;
+mod page;
 mod reader;
 mod scripts;
 mod writer;

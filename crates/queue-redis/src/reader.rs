@@ -1,4 +1,4 @@
-//! Reads: a script answers at once with what is there; who waits blocks on a connection of its own.
+//! Reads: a page is answered at once with what is there; who waits blocks on a connection of its own.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use tokio::sync::Semaphore;
 use crate::answer::{ends_connection, failed};
 use crate::codec;
 use crate::core::Core;
-use crate::scripts::{READ, REPLACED, RUN_BITS, STATE};
+use crate::page::{self, Asked, Page};
+use crate::scripts::{REPLACED, RUN_BITS, STATE};
 
 /// Redis is asked to wait this long at most, so that a dead connection is noticed.
 const BLOCK_MAX: Duration = Duration::from_secs(5);
-const MESSAGES_MAX: usize = 10_000;
 const IDLE_MAX: usize = 32;
 
 /// Connections for reads. One that was given up in the middle of a wait is not used again.
@@ -26,13 +26,6 @@ pub(crate) struct Readers {
     core: Arc<Core>,
     free: Semaphore,
     idle: Mutex<Vec<MultiplexedConnection>>,
-}
-
-/// What a partition holds at and behind the position asked for.
-struct Page {
-    next: Position,
-    low: Position,
-    entries: Vec<Value>,
 }
 
 impl Readers {
@@ -53,7 +46,8 @@ impl Readers {
         self.core.check_settled()?;
         let mut connection = self.connection().await?;
         loop {
-            let page = match self.page(&mut connection, partition, from, bytes_max).await {
+            let asked = Asked { partition, from, bytes_max };
+            let page = match page::read(&self.core, &mut connection, asked).await {
                 Ok(page) => page,
                 Err(error) => return Err(self.failed(&error).await),
             };
@@ -107,21 +101,6 @@ impl Readers {
         if idle.len() < IDLE_MAX {
             idle.push(connection);
         }
-    }
-
-    async fn page(
-        &self,
-        connection: &mut MultiplexedConnection,
-        partition: Partition,
-        from: Position,
-        bytes_max: usize,
-    ) -> Result<Page, RedisError> {
-        let keys = &self.core.keys;
-        let mut read = READ.key((keys.meta(), keys.stream(partition)));
-        read.arg(self.core.incarnation().to_string()).arg(format!("{from}-0"));
-        read.arg(bytes_max).arg(MESSAGES_MAX).arg(partition.0);
-        let (next, low, entries): (u64, u64, Vec<Value>) = read.invoke_async(connection).await?;
-        Ok(Page { next: Position(next), low: Position(low), entries })
     }
 
     async fn block(

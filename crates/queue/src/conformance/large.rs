@@ -16,9 +16,18 @@ use crate::{Delivery, Headers, IdempotencyKey, Message, Queue};
 /// A request of about so many bytes, which a test can tell from others by its key.
 pub fn request(number: u64, bytes: usize) -> Message {
     let mut encoder = Encoder::new();
-    while encoder.bytes() < bytes {
-        let text = format!("record {} of request {number} {}", encoder.len(), "x".repeat(900));
+    let mut state = number | 1;
+    loop {
+        let mut text = format!("record {} of request {number}", encoder.len());
+        // Words that repeat and numbers that do not, as in logs.
+        while text.len() < 900 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text += &format!(" took {} ms for user {:x} by connection reset", state >> 54, state >> 32);
+        }
         encoder.push(&Record { timestamp: 1, observed: 1, message: text.into(), ..Record::default() });
+        if encoder.bytes() >= bytes {
+            break;
+        }
     }
     let key = Some(IdempotencyKey { key: u128::from(number), body: 7 });
     let headers =
