@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::position::{Partition, Position};
@@ -54,9 +54,13 @@ impl std::fmt::Debug for Group {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     assigned: watch::Sender<BTreeSet<Partition>>,
+    /// Which of the members that followed each other was given a partition last.
+    holders: Mutex<BTreeMap<Partition, u64>>,
+    /// Members so far.
+    members: AtomicU64,
     commits: Mutex<BTreeMap<u32, Commit>>,
 }
 
@@ -73,6 +77,7 @@ struct Commit {
 pub(crate) struct Member {
     health: Arc<Health>,
     state: Arc<State>,
+    number: u64,
 }
 
 impl ClientContext for Member {
@@ -91,7 +96,7 @@ impl ConsumerContext for Member {
         match rebalance {
             Rebalance::Assign(_) => {}
             Rebalance::Revoke(list) => {
-                let gone = partitions(list);
+                let gone = self.state.given_up(partitions(list), self.number);
                 self.state.assigned.send_if_modified(|assigned| {
                     let before = assigned.len();
                     assigned.retain(|partition| !gone.contains(partition));
@@ -117,6 +122,7 @@ impl ConsumerContext for Member {
                 tracing::warn!(%error, "a partition could not be paused");
             }
             let came = partitions(list);
+            self.state.holders.lock().extend(came.iter().map(|partition| (*partition, self.number)));
             for (partition, commit) in &mut *self.state.commits.lock() {
                 commit.compared &= !came.contains(&Partition(*partition));
             }
@@ -159,6 +165,14 @@ fn offsets(topic: &str, positions: impl IntoIterator<Item = (u32, u64)>) -> Opti
 }
 
 impl State {
+    /// Those that no later member holds already.
+    fn given_up(&self, mut partitions: BTreeSet<Partition>, number: u64) -> BTreeSet<Partition> {
+        let mut holders = self.holders.lock();
+        partitions.retain(|partition| holders.get(partition).is_none_or(|holder| *holder == number));
+        holders.retain(|partition, _| !partitions.contains(partition));
+        partitions
+    }
+
     fn pending(&self, wanted: impl Fn(u32) -> bool) -> BTreeMap<u32, Commit> {
         let commits = self.commits.lock();
         let pending = commits.iter().filter(|(partition, commit)| commit.next > commit.durable && wanted(**partition));
@@ -213,7 +227,8 @@ impl Groups {
 }
 
 fn connect(config: &KafkaConfig, health: &Arc<Health>, name: &str, state: &Arc<State>) -> KafkaResult<Client> {
-    let member = Member { health: Arc::clone(health), state: Arc::clone(state) };
+    let number = state.members.fetch_add(1, Ordering::AcqRel);
+    let member = Member { health: Arc::clone(health), state: Arc::clone(state), number };
     StreamConsumer::from_config_and_context(&config.member(name), member)
 }
 
@@ -238,7 +253,7 @@ async fn end(task: Option<JoinHandle<()>>) {
 
 impl Group {
     fn open(config: &KafkaConfig, health: &Arc<Health>, name: &str) -> Result<Self, QueueError> {
-        let state = Arc::new(State { assigned: watch::Sender::default(), commits: Mutex::default() });
+        let state = Arc::new(State::default());
         let failed = |error: KafkaError| QueueError::Io(std::io::Error::other(error.to_string()));
         let consumer = Arc::new(connect(config, health, name, &state).map_err(failed)?);
         Ok(Self {
