@@ -7,8 +7,6 @@ export default defineConfig({
     include: ['e2e/**/*.spec.ts'],
     fileParallelism: false,
     testTimeout: 120_000,
-    hookTimeout: 60_000,
-    // A browser on a busy machine may miss its time once.
-    retry: 1,
+    hookTimeout: 120_000,
   },
 });

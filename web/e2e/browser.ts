@@ -1,5 +1,6 @@
 /** Chromium and the running server that the browser tests drive. */
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { expect, vi } from 'vitest';
 
 const ARGS = [
   '--headless',
@@ -12,11 +13,11 @@ const ARGS = [
   '--disable-sync',
 ];
 
+/** How long anything may take; a busy machine is slow, not wrong. */
+const WAIT_MS = 60_000;
+
 /** The dashboard's address. */
 export const API = setting('DEVLOGS_E2E_API');
-/** Where records are sent. */
-const COLLECTOR = setting('DEVLOGS_E2E_COLLECTOR');
-
 /** What `scripts/browser-test` tells about the servers that it started. */
 export function setting(name: string): string {
   const value = process.env[name];
@@ -48,8 +49,7 @@ export async function openAt(
 ): Promise<Opened> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
-  // A busy machine is slow, not wrong.
-  page.setDefaultTimeout(90_000);
+  page.setDefaultTimeout(WAIT_MS);
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (message) => {
@@ -68,19 +68,46 @@ export interface Sent {
   [name: string]: unknown;
 }
 
-/** Sends records to the server without sign-in and returns once they are durable. */
-export function send(...records: Sent[]): Promise<void> {
-  return sendTo(COLLECTOR, undefined, ...records);
+/** Where records go, and where they are found again. */
+export interface Server {
+  api: string;
+  collector: string;
+  ingestKey?: string;
+  queryKey?: string;
 }
 
-export async function sendTo(collector: string, key: string | undefined, ...records: Sent[]): Promise<void> {
-  const headers = { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) };
-  const body = JSON.stringify(records);
-  const response = await fetch(`${collector}/v1/ingest`, { method: 'POST', headers, body });
+/** The server without sign-in. */
+const OPEN: Server = { api: API, collector: setting('DEVLOGS_E2E_COLLECTOR') };
+
+/** Sends records and returns once they are durable: for tests of the tail. */
+export async function send(records: Sent[], { collector, ingestKey }: Server = OPEN): Promise<void> {
+  const headers = {
+    'content-type': 'application/json',
+    ...(ingestKey && { authorization: `Bearer ${ingestKey}` }),
+  };
+  const response = await fetch(`${collector}/v1/ingest`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(records),
+  });
   if (!response.ok) throw new Error(`the collector answered ${response.status}: ${await response.text()}`);
   const answer = (await response.json()) as { accepted: number };
   if (answer.accepted !== records.length)
     throw new Error(`only ${answer.accepted} of ${records.length} accepted`);
+}
+
+/** Sends records and returns once a search finds them all by `word`, which stands in their messages only. */
+export async function store(word: string, records: Sent[], server: Server = OPEN): Promise<void> {
+  await send(records, server);
+  const headers = server.queryKey ? { authorization: `Bearer ${server.queryKey}` } : undefined;
+  const found = async () => {
+    const response = await fetch(`${server.api}/api/v1/search?q=${word}&from=-24h&limit=1000`, { headers });
+    return ((await response.json()) as { records?: unknown[] }).records?.length;
+  };
+  await vi.waitFor(async () => expect(await found()).toBe(records.length), {
+    timeout: WAIT_MS,
+    interval: 50,
+  });
 }
 
 /** A word that no other record holds. */

@@ -13,16 +13,16 @@ it('shows a new record at once, holds while paused, and goes on', async () => {
   const { page, errors, close } = await open(browser, `/?live=1&q=${word}`);
   await page.getByTestId('tail-status').getByText('Live').waitFor();
 
-  await send({ message: `${word} first`, level: 'warn', service: 'e2e-live' });
+  await send([{ message: `${word} first`, level: 'warn', service: 'e2e-live' }]);
   await page.getByRole('row').filter({ hasText: 'first' }).waitFor();
 
   await page.keyboard.press('p');
   await page.getByTestId('tail-status').getByText('Paused').waitFor();
-  await send(
+  await send([
     { message: `${word} second` },
     { message: `${word} third` },
     { message: 'not what is looked for' },
-  );
+  ]);
   await page.getByRole('button', { name: 'Resume (2 waiting)' }).waitFor();
   expect(await page.getByRole('row').filter({ hasText: 'second' }).count()).toBe(0);
 
@@ -44,7 +44,10 @@ it('follows a changed query', async () => {
   await page.keyboard.press('Enter');
   await page.getByText('Waiting for the next match').waitFor();
   await page.getByTestId('tail-status').getByText('Live').waitFor();
-  await send({ message: `${word} quiet`, level: 'info' }, { message: `${word} loud`, level: 'error' });
+  await send([
+    { message: `${word} quiet`, level: 'info' },
+    { message: `${word} loud`, level: 'error' },
+  ]);
   await page.getByRole('row').filter({ hasText: 'loud' }).waitFor();
   expect(await page.getByRole('row').filter({ hasText: 'quiet' }).count()).toBe(0);
   await close();

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { launch, needle, openAt, sendTo, setting } from './browser.ts';
+import { launch, needle, openAt, setting, store } from './browser.ts';
 
 const API = setting('DEVLOGS_E2E_SIGN_IN_API');
 const COLLECTOR = setting('DEVLOGS_E2E_SIGN_IN_COLLECTOR');
@@ -22,9 +22,18 @@ beforeAll(async () => {
     return response.json();
   };
   await post('/api/v1/projects', { name: PROJECT });
-  const { key } = await post('/api/v1/keys', { name: 'e2e', project: PROJECT, scopes: ['ingest'] });
-  await sendTo(COLLECTOR, secrets.ingest_key, { message: `${words.default} of the default project` });
-  await sendTo(COLLECTOR, key, { message: `${words[PROJECT]} of the shop` });
+  const { key } = await post('/api/v1/keys', { name: 'e2e', project: PROJECT, scopes: ['ingest', 'query'] });
+  const server = { api: API, collector: COLLECTOR };
+  await store(words.default, [{ message: `${words.default} of the default project` }], {
+    ...server,
+    ingestKey: secrets.ingest_key,
+    queryKey: secrets.query_key,
+  });
+  await store(words[PROJECT], [{ message: `${words[PROJECT]} of the shop` }], {
+    ...server,
+    ingestKey: key,
+    queryKey: key,
+  });
 });
 afterAll(() => browser?.close());
 
