@@ -91,10 +91,15 @@ it('tells a failed search from an empty one', async () => {
   expect(screen.getByText('The store is out of reach. Try again in 7 s.')).toBeVisible();
 });
 
-it('helps with the first record while the project is empty', async () => {
-  server.use(http.get('/api/v1/search', () => searchAnswer([])));
-  renderApp('/');
+it('helps with the first record, says when it is there, and leads to it', async () => {
+  let sent = false;
+  server.use(http.get('/api/v1/search', () => searchAnswer(sent ? [makeRecord('first')] : [])));
+  const { user } = renderApp('/');
   expect(await screen.findByText('Waiting for your first record…')).toBeVisible();
+  sent = true;
+  expect(await screen.findByText('Records are arriving')).toBeVisible();
+  await user.click(screen.getByRole('button', { name: 'Explore' }));
+  expect(await screen.findByRole('row', { name: /checkout failed first/ })).toBeVisible();
 });
 
 it('has a sheet of shortcuts', async () => {

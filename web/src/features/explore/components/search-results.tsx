@@ -2,7 +2,7 @@
 import { Button, Loader, Skeleton } from '@mantine/core';
 import type { UseInfiniteQueryResult } from '@tanstack/react-query';
 import { type InfiniteData, useQuery } from '@tanstack/react-query';
-import { type ReactNode, useCallback } from 'react';
+import { type ReactNode, useCallback, useState } from 'react';
 import { ErrorState, errorText } from '@/components/error-state';
 import { MessageState } from '@/components/message-state';
 import { histogramQuery } from '@/features/explore/api/histogram';
@@ -33,7 +33,13 @@ export function SearchResults(props: SearchResultsProps) {
   const { state, resolved, update, search, records } = props;
   const empty = search.isSuccess && records.length === 0 && !search.isPlaceholderData;
   const any = useQuery({ ...hasRecordsQuery(useProject()), enabled: empty });
-  if (empty && any.data === null) return <div style={{ overflow: 'auto', flex: 1 }}>{props.firstRun}</div>;
+  const firstRun = empty && any.data === null;
+  // The page of the first run stays when the record arrives, to say so: this search does not know of it yet.
+  const [firstRunAt, setFirstRunAt] = useState<number>();
+  if (firstRun && firstRunAt !== search.dataUpdatedAt) setFirstRunAt(search.dataUpdatedAt);
+  if (empty && (firstRun || firstRunAt === search.dataUpdatedAt)) {
+    return <div style={{ overflow: 'auto', flex: 1 }}>{props.firstRun}</div>;
+  }
   return (
     <>
       {!search.isError && <SearchHistogram {...{ state, resolved, update }} />}
