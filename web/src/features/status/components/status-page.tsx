@@ -70,11 +70,7 @@ function Tiles({ status: { queue, store, ...node } }: { status: Status }) {
         value={formatCompact(store.rows)}
         detail={`${store.backend}, ${plural(store.segments, 'segment')}`}
       />
-      <Tile
-        label="Store size"
-        value={formatBytes(store.bytes)}
-        detail={store.rows > 0 ? `${formatBytes(store.bytes / store.rows)} a record` : undefined}
-      />
+      <Tile label="Store size" value={formatBytes(store.bytes)} detail={sizeDetail(store)} />
       <Tile
         label="Dead letters"
         value={formatCompact(node.dead_letters)}
@@ -92,6 +88,15 @@ function Tile({ label, value, detail }: { label: string; value: string; detail: 
       {detail !== undefined && <div className={classes.detail}>{detail}</div>}
     </div>
   );
+}
+
+/** Bytes are those of segments, so rows that are in none must not thin them out. */
+function sizeDetail({ rows, bytes, buffered_rows }: Status['store']): string | undefined {
+  const written = rows - buffered_rows;
+  if (rows === 0) return undefined;
+  return written > 0 && bytes > 0
+    ? `${formatBytes(bytes / written)} a record`
+    : 'all records are still in memory, and safe in the queue';
 }
 
 function Details({ status: { store, queue, addresses } }: { status: Status }) {
