@@ -281,11 +281,9 @@ impl Group {
         let events = self.events.lock().replace(serve(Arc::clone(&new)));
         let old = std::mem::replace(&mut *self.consumer.write(), new);
         end(events).await;
-        blocking(move || {
-            drop(old);
-            Ok(())
-        })
-        .await
+        // Leaving may wait for brokers that do not let the old one in any more.
+        tokio::task::spawn_blocking(move || drop(old));
+        Ok(())
     }
 
     pub(crate) fn join(self: &Arc<Self>) -> Result<watch::Receiver<BTreeSet<Partition>>, QueueError> {

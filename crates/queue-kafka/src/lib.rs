@@ -183,11 +183,7 @@ impl Shared {
         tokio::task::spawn_blocking(move || drop(old));
         self.transactions.end().await;
         let readers = Arc::clone(&self.readers);
-        blocking(move || {
-            readers.close();
-            Ok(())
-        })
-        .await?;
+        tokio::task::spawn_blocking(move || readers.close());
         self.groups.renew().await
     }
 

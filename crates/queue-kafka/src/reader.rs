@@ -202,8 +202,12 @@ impl Readers {
         from: Position,
         end: Position,
     ) -> Result<bool, ReadError> {
-        drop(self.take(partition, from)?);
-        let mut lease = Lease { readers: self, cursor: Some(self.take(partition, from)?) };
+        let lane = match self.lane(partition.0)? {
+            Some(lane) => lane,
+            None => self.lane_of_an_idle_cursor(partition.0)?,
+        };
+        let cursor = Cursor::start(&self.config.topic, lane, partition.0, from)?;
+        let mut lease = Lease { readers: self, cursor: Some(cursor) };
         let Some(cursor) = lease.cursor.as_mut() else { return Ok(false) };
         let give_up = tokio::time::Instant::now() + ANSWER_TIME_MAX;
         loop {
