@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::position::{Incarnation, Partition, Position};
 use model::{Batch, Record, RecordId, Severity, Value};
@@ -88,6 +89,25 @@ async fn sql_reads_the_projects_own_logs() {
     let limits = QueryLimits { rows: 1, ..QueryLimits::default() };
     let many = store.sql(Arc::from("shop"), "SELECT message FROM logs", limits).await;
     assert!(matches!(many, Err(StoreError::Limit(_))), "{many:?}");
+}
+
+/// Rows without end, made of a few: nothing is read any more once it runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_without_end_is_stopped() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = filled(&dir).await;
+    let runtime = tokio::runtime::Handle::current().metrics();
+    let before = runtime.num_alive_tasks();
+    let tables: Vec<_> = (0..36).map(|index| format!("logs AS l{index}")).collect();
+    let text = format!("SELECT count(*) FROM {}", tables.join(", "));
+    let limits = QueryLimits { time: Duration::from_millis(300), ..QueryLimits::default() };
+    let ended = store.sql(Arc::from("shop"), &text, limits).await;
+    assert!(matches!(ended, Err(StoreError::Limit(_))), "{ended:?}");
+    let since = Instant::now();
+    while runtime.num_alive_tasks() > before {
+        assert!(since.elapsed() < Duration::from_secs(10), "its tasks go on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

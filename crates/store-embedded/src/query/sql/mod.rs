@@ -24,6 +24,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit, TimestampNanosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -31,6 +32,8 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
@@ -78,7 +81,8 @@ async fn answer(
         .verify_plan(&plan)
         .map_err(failed)?;
     let frame = context.execute_logical_plan(plan).await.map_err(failed)?;
-    let mut stream = frame.execute_stream().await.map_err(failed)?;
+    let plan = interruptible(frame.create_physical_plan().await.map_err(failed)?).map_err(failed)?;
+    let mut stream = execute_stream(plan, context.task_ctx()).map_err(failed)?;
     let columns = stream.schema().fields().iter().map(|f| (f.name().clone(), type_name(f.data_type()))).collect();
     let mut answer = SqlAnswer { columns, ..SqlAnswer::default() };
     let mut bytes = 0;
@@ -101,6 +105,19 @@ async fn answer(
     }
     answer.stats = scanned.stats();
     Ok(answer)
+}
+
+/// A plan that ends when its time is over or its client is gone. DataFusion lets go of the thread where rows are read,
+/// but a join makes any number of rows of what it has read: without a rest behind each, the tasks that run it can't be
+/// stopped, and a few such statements would take all threads for good.
+fn interruptible(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let with_rest = |node: Arc<dyn ExecutionPlan>| {
+        Ok(match node.children().len() {
+            0 | 1 => Transformed::no(node),
+            _ => Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>),
+        })
+    };
+    plan.transform_up(with_rest).data()
 }
 
 /// One statement that only reads.
