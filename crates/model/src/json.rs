@@ -1,12 +1,20 @@
 //! Records and values as JSON: members in a fixed order, attributes in the order in which they were sent, absent
-//! members left out.
+//! members left out. Values come back without loss: whole numbers stay integers, doubles keep every bit (a double always
+//! prints with a `.` or an exponent), names keep their order.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::value::RawValue;
 
+use crate::limits::NESTING_MAX;
 use crate::record::{Record, RecordId, SpanId, TraceId, Value};
 use crate::time;
+
+/// How deep a value that is read may be: as deep as in any record, within what a store wraps it in.
+const LEVELS_MAX: usize = NESTING_MAX + 4;
 
 impl Serialize for Record<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -63,6 +71,79 @@ impl Value<'_> {
     }
 }
 
+impl Value<'static> {
+    /// Reads what [`Value::to_json`] wrote. None when the text is something else: no JSON, a number beyond 64 bits or
+    /// the doubles, or deeper than any record.
+    pub fn from_json(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().and_then(Self::from_raw)
+    }
+
+    /// As [`Value::from_json`], of a part of a larger text.
+    pub fn from_raw(raw: &RawValue) -> Option<Self> {
+        read(raw, LEVELS_MAX)
+    }
+}
+
+/// `levels` is how many arrays and objects may still stand in each other. Numbers are read from their text: serde_json
+/// would make a double of a large integer.
+fn read(raw: &RawValue, levels: usize) -> Option<Value<'static>> {
+    let text = raw.get();
+    Some(match text.as_bytes().first()? {
+        b'n' => Value::Null,
+        b't' => Value::Bool(true),
+        b'f' => Value::Bool(false),
+        b'"' => Value::String(Cow::Owned(serde_json::from_str(text).ok()?)),
+        b'[' => {
+            let levels = levels.checked_sub(1)?;
+            let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+            Value::Array(items.into_iter().map(|item| read(item, levels)).collect::<Option<_>>()?)
+        }
+        b'{' => {
+            let levels = levels.checked_sub(1)?;
+            let entries = Entries::parse(text)?.0.into_iter();
+            let fields = entries.map(|(name, raw)| Some((Cow::Owned(name), read(raw, levels)?)));
+            Value::Map(fields.collect::<Option<_>>()?)
+        }
+        _ if text.contains(['.', 'e', 'E']) => {
+            Value::Double(text.parse().ok().filter(|number: &f64| number.is_finite())?)
+        }
+        _ => Value::Int(text.parse().ok()?),
+    })
+}
+
+/// The entries of a JSON object in their order, with their values unread.
+#[derive(Debug, Default)]
+pub struct Entries<'de>(pub Vec<(String, &'de RawValue)>);
+
+impl<'de> Entries<'de> {
+    /// None when the text is no object.
+    pub fn parse(text: &'de str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
 /// Fields as an object.
 #[derive(Debug)]
 pub struct Members<'f, 'a>(pub &'f [(Cow<'a, str>, Value<'a>)]);
@@ -93,6 +174,26 @@ serialize_as_text!(RecordId, TraceId, SpanId);
 mod tests {
     use super::*;
     use crate::Severity;
+
+    #[test]
+    fn values_come_back_as_they_went() {
+        for text in
+            [r#"[9223372036854775807,1.0,-0.0,5e-324,{"b":null,"a":["\u0000ä"],"b":true}]"#, "null", r#""""#, "-1"]
+        {
+            assert_eq!(Value::from_json(text).expect(text).to_json(), text);
+        }
+        for wrong in ["", "[", "{\"a\"}", "nul", "9223372036854775808", "1e999", "[-1e999]", "1 2", "\"\\ud800\""] {
+            assert_eq!(Value::from_json(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded_whoever_wrote_the_text() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(Value::from_json(&nested(LEVELS_MAX)).is_some());
+        assert_eq!(Value::from_json(&nested(LEVELS_MAX + 1)), None);
+        assert_eq!(Value::from_json(&nested(100_000)), None);
+    }
 
     #[test]
     fn members_stand_in_the_documented_order_and_absent_ones_are_left_out() {

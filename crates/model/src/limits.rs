@@ -1,5 +1,8 @@
 //! What a request and a record may be.
 
+/// The most that [`Limits::nesting_max`] may be: values are read by recursion.
+pub const NESTING_MAX: usize = 100;
+
 /// Limits on what a collector accepts; the processor applies the record's part again to every message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -15,7 +18,7 @@ pub struct Limits {
     pub attributes_max: usize,
     /// An attribute's name.
     pub name_bytes_max: usize,
-    /// How deep objects and arrays may stand in each other.
+    /// How deep objects and arrays may stand in each other, at most [`NESTING_MAX`].
     pub nesting_max: usize,
 }
 

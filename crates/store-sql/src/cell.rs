@@ -14,8 +14,6 @@ use std::borrow::Cow;
 use model::Value;
 use model::number::Number;
 
-use crate::json::from_json;
-
 pub const ABSENT: u8 = 0;
 pub const STRING: u8 = 1;
 pub const INT: u8 = 2;
@@ -47,7 +45,7 @@ pub fn decode(text: &str, tag: i64) -> Result<Value<'static>, CellError> {
         Ok(INT) => Value::Int(text.parse().map_err(|_| error())?),
         Ok(DOUBLE) => Value::Double(text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(error)?),
         Ok(BOOL) => Value::Bool(text.parse().map_err(|_| error())?),
-        Ok(ARRAY) => from_json(text).ok_or_else(error)?,
+        Ok(ARRAY) => Value::from_json(text).ok_or_else(error)?,
         _ => return Err(error()),
     })
 }

@@ -24,7 +24,6 @@ pub mod cell;
 mod condition;
 pub mod dialect;
 pub mod guard;
-mod json;
 mod pattern;
 mod planner;
 pub mod rows;

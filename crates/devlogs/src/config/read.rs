@@ -231,20 +231,22 @@ mod tests {
     #[test]
     fn every_mistake_is_named_by_line_and_key() {
         let error = load_text(
-            "data_dir = 3\n\n[collectr]\nlisten = 'x'\n[collector]\nlisten = 'here'\nbody_max = 'much'\n[queue.embedded]\npartition = 3\n",
-            &[("DEVLOGS_API__LISTN", "x"), ("DEVLOGS_API__QUERIES_MAX", "many")],
+            "data_dir = 3\n\n[collectr]\nlisten = 'x'\n[collector]\nlisten = 'here'\nbody_max = 'much'\nnesting_max = 101\n[queue.embedded]\npartition = 3\n",
+            &[("DEVLOGS_API__LISTN", "x"), ("DEVLOGS_API__QUERIES_MAX", "many"), ("DEVLOGS_PROCESSOR__BATCH_ROWS", "0")],
         )
         .expect_err("mistakes");
         let text = error.to_string();
-        assert_eq!(error.mistakes.len(), 7, "{text}");
+        assert_eq!(error.mistakes.len(), 9, "{text}");
         for part in [
             ":1: `data_dir`",
             ":3: unknown key `collectr`",
             ":6: `collector.listen`",
             ":7: `collector.body_max`: `much` is not a size",
-            ":9: unknown key `queue.embedded.partition`; the nearest known key is `queue.embedded.partitions`",
+            ":8: `collector.nesting_max`: must be from 0 to 100",
+            ":10: unknown key `queue.embedded.partition`; the nearest known key is `queue.embedded.partitions`",
             "DEVLOGS_API__LISTN: unknown key `api.listn`; the nearest known key is `api.listen`",
             "DEVLOGS_API__QUERIES_MAX: `api.queries_max`",
+            "DEVLOGS_PROCESSOR__BATCH_ROWS: `processor.batch_rows`: must be at least 1",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

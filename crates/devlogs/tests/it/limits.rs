@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Options, Server, folder};
+use serde_json::json;
+
+use crate::harness::{Options, Server, answer, folder};
 
 /// Resident memory of a process.
 pub(crate) fn resident_bytes(pid: u32) -> u64 {
@@ -20,6 +22,19 @@ async fn an_idle_server_is_small() {
     server.search_until("hello", 1).await;
     let bytes = resident_bytes(server.child.id().expect("running"));
     assert!(bytes < 100 << 20, "{} MiB", bytes >> 20);
+}
+
+/// A message is any text, so its depth has no limit of its own, whatever a statement makes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deep_message_is_nothing_to_a_statement() {
+    let dir = folder();
+    let server = Server::start(Options::dev(dir.path())).await;
+    let deep = "[".repeat(200_000) + &"]".repeat(200_000);
+    assert_eq!(server.ingest(json!({ "message": deep }).to_string()).await.0, 200);
+    server.search_until("", 1).await;
+    let sql = json!({ "sql": "SELECT json_get(message, 'a') FROM logs" });
+    let (status, body) = answer(server.http.post(format!("{}/api/v1/sql", server.api)).json(&sql)).await;
+    assert_eq!((status, &body["rows"]), (200, &json!([[null]])), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,6 @@ use model::Batch;
 use model::Value;
 use model::batch::FieldsColumn;
 
-use super::json::Json;
 use super::{FIELD_COLUMNS_MAX, FieldColumn, Kind, Scope};
 
 const KINDS: usize = 5;
@@ -193,7 +192,7 @@ impl FieldBuilders {
                 };
                 open = true;
                 let name = fields.names().nth(name).unwrap_or_default();
-                let cell = (serde_json::to_string(name), serde_json::to_string(&Json(&value)));
+                let cell = (serde_json::to_string(name), serde_json::to_string(&value));
                 if let (Ok(name), Ok(value)) = cell {
                     // Writing to a string can't fail.
                     let _ = write!(self.overflow, "{start}{name}:{value}");

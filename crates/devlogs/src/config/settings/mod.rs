@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::limits::NESTING_MAX;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::secret::SecretUrl;
 use super::tls::{ClientAuth, Tls};
@@ -65,6 +67,7 @@ pub struct Collector {
     /// A request's body after decompression.
     pub decoded_max: Size,
     /// Records in a request.
+    #[serde(deserialize_with = "within::<_, 1, { usize::MAX }>")]
     pub records_max: usize,
     /// A record: message, names and values together.
     pub record_max: Size,
@@ -72,7 +75,8 @@ pub struct Collector {
     pub attributes_max: usize,
     /// An attribute's name.
     pub name_max: Size,
-    /// How deep objects and arrays may stand in each other.
+    /// How deep objects and arrays may stand in each other, at most 100.
+    #[serde(deserialize_with = "within::<_, 0, NESTING_MAX>")]
     pub nesting_max: usize,
     /// Bodies held in memory by all requests together; more are answered 429.
     pub inflight_max: Size,
@@ -95,6 +99,18 @@ impl Default for Collector {
             inflight_max: Size::mib(256),
         }
     }
+}
+
+/// A number within its bounds.
+fn within<'de, D: Deserializer<'de>, const LOW: usize, const HIGH: usize>(deserializer: D) -> Result<usize, D::Error> {
+    let number = usize::deserialize(deserializer)?;
+    if (LOW..=HIGH).contains(&number) {
+        return Ok(number);
+    }
+    Err(D::Error::custom(match HIGH {
+        usize::MAX => format!("must be at least {LOW}"),
+        _ => format!("must be from {LOW} to {HIGH}"),
+    }))
 }
 
 impl Collector {
@@ -124,8 +140,10 @@ pub struct Api {
     /// What a query may hold in memory.
     pub query_memory_max: Size,
     /// Rows of a SQL answer, and groups of an aggregate.
+    #[serde(deserialize_with = "within::<_, 1, { usize::MAX }>")]
     pub query_rows_max: usize,
     /// Queries that run at once; more wait shortly, then are answered 429.
+    #[serde(deserialize_with = "within::<_, 1, { usize::MAX }>")]
     pub queries_max: usize,
 }
 
@@ -163,6 +181,7 @@ impl Default for Ops {
 #[serde(default, deny_unknown_fields)]
 pub struct Processor {
     /// Records in a batch.
+    #[serde(deserialize_with = "within::<_, 1, { usize::MAX }>")]
     pub batch_rows: usize,
     /// Bytes in a batch.
     pub batch_size: Size,

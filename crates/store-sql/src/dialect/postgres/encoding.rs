@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
+use model::json::Entries;
 use model::{Fields, Value};
 use serde::{Serialize, Serializer};
 
 use crate::cell::{self, CellError};
-use crate::json::{self, Entries};
 
 /// Fields as the JSON of a `jsonb` column and of its `…_texts` column (None for null).
 pub fn fields_to_json(fields: &Fields<'_>) -> (String, Option<String>) {
@@ -24,14 +24,14 @@ pub fn fields_to_json(fields: &Fields<'_>) -> (String, Option<String>) {
 /// A text is not what was written.
 pub fn fields_from_json(plain: &str, texts: Option<&str>) -> Result<Fields<'static>, CellError> {
     let texts = match texts {
-        Some(texts) => json::entries(texts).ok_or_else(|| CellError::new(texts, cell::ARRAY))?,
+        Some(texts) => Entries::parse(texts).ok_or_else(|| CellError::new(texts, cell::ARRAY))?,
         None => Entries::default(),
     };
-    let Entries(plain) = json::entries(plain).ok_or_else(|| CellError::new(plain, cell::ARRAY))?;
+    let Entries(plain) = Entries::parse(plain).ok_or_else(|| CellError::new(plain, cell::ARRAY))?;
     let read = |(name, raw): (String, &serde_json::value::RawValue)| {
         let text = texts.0.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
         let value = match text {
-            None => json::read(raw).ok_or_else(|| CellError::new(raw.get(), cell::INT)),
+            None => Value::from_raw(raw).ok_or_else(|| CellError::new(raw.get(), cell::INT)),
             Some(text) => lost(text).ok_or_else(|| CellError::new(text.get(), cell::DOUBLE)),
         };
         value.map(|value| (Cow::Owned(name), value))
@@ -40,10 +40,10 @@ pub fn fields_from_json(plain: &str, texts: Option<&str>) -> Result<Fields<'stat
 }
 
 fn lost(text: &serde_json::value::RawValue) -> Option<Value<'static>> {
-    match json::read(text)? {
+    match Value::from_raw(text)? {
         Value::String(double) => cell::decode(&double, cell::DOUBLE.into()).ok(),
         Value::Map(members) => match model::record::lookup(&members, "json")? {
-            Value::String(array) => json::from_json(array),
+            Value::String(array) => Value::from_json(array),
             _ => None,
         },
         _ => None,
