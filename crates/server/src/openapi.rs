@@ -138,6 +138,11 @@ mod tests {
             assert!(document["paths"].get(path).is_some(), "{path}");
         }
         assert!(document["components"]["schemas"]["Problem"].is_object());
+        // Generators of clients name methods by these.
+        let ids: Vec<_> =
+            text.split("\"operationId\": \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        let unique: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(unique.len(), ids.len(), "{ids:?}");
         // Every schema that is referred to is there.
         for reference in text.split("#/components/schemas/").skip(1) {
             let name = reference.split('"').next().unwrap();

@@ -50,7 +50,7 @@ pub struct SessionBody {
 }
 
 /// The session of this browser
-#[utoipa::path(get, path = "/api/v1/session", tag = "session",
+#[utoipa::path(get, path = "/api/v1/session", operation_id = "current_session", tag = "session",
     responses((status = 200, body = SessionBody), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn current(State(state): State<ApiState>, request: Request) -> Result<Response, ApiError> {
     if state.server.auth.is_open() {
@@ -108,13 +108,15 @@ pub(crate) async fn sign_out(State(state): State<ApiState>, request: Request) ->
 }
 
 async fn body(metadata: &Metadata, session: Session) -> Result<SessionBody, ApiError> {
-    let projects = metadata.projects().await.map_err(metadata_error)?;
-    Ok(SessionBody {
-        dev: None,
-        user: session.user,
-        csrf_token: session.csrf_token,
-        projects: projects.into_iter().map(|project| project.name).collect(),
-    })
+    let mut projects: Vec<_> =
+        metadata.projects().await.map_err(metadata_error)?.into_iter().map(|project| project.name).collect();
+    projects.retain(|name| may_look_at(&session, name));
+    Ok(SessionBody { dev: None, user: session.user, csrf_token: session.csrf_token, projects })
+}
+
+/// Admins look at every project, other users at the default one.
+fn may_look_at(session: &Session, project: &str) -> bool {
+    session.admin || project == DEFAULT_PROJECT
 }
 
 #[async_trait]
@@ -133,8 +135,8 @@ impl Sessions for Metadata {
         }
         let project = match asked_project(parts) {
             Some(name) if name != ALL_PROJECTS => {
-                let known = session.admin && self.project(&name).await.map_err(metadata_error)?.is_some();
-                if !known {
+                let known = self.project(&name).await.map_err(metadata_error)?.is_some();
+                if !known || !may_look_at(&session, &name) {
                     return Err(foreign_project(&name));
                 }
                 name
@@ -208,4 +210,20 @@ pub(crate) fn check_origin(headers: &HeaderMap, authority: Option<&http::uri::Au
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::tests::bench::Bench;
+
+    #[tokio::test]
+    async fn only_admins_are_told_of_other_projects() {
+        let bench = Bench::new().await;
+        for (admin, projects) in [(true, vec!["bank", "default", "shop"]), (false, vec!["default"])] {
+            let session = Session { user: "ann".into(), admin, csrf_token: String::new(), expires_at: i64::MAX };
+            assert_eq!(body(&bench.state.metadata, session).await.unwrap().projects, projects);
+        }
+        bench.close().await;
+    }
 }

@@ -82,7 +82,7 @@ struct After {
 }
 
 /// A page of the project's dead letters; of all projects with `project=*`
-#[utoipa::path(get, path = "/api/v1/dead-letters", tag = "admin", params(DeadLettersParams),
+#[utoipa::path(get, path = "/api/v1/dead-letters", operation_id = "list_dead_letters", tag = "admin", params(DeadLettersParams),
     responses((status = 200, body = DeadLettersAnswer), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
@@ -111,7 +111,7 @@ fn read_cursor(text: &str) -> Result<(i64, RecordId), ApiError> {
 }
 
 /// One dead letter, whole
-#[utoipa::path(get, path = "/api/v1/dead-letters/{id}", tag = "admin", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/dead-letters/{id}", operation_id = "show_dead_letter", tag = "admin", params(("id" = String, Path)),
     responses((status = 200, body = DeadLetterBody), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(state): State<ApiState>,
@@ -125,7 +125,7 @@ pub(crate) async fn show(
 }
 
 /// Drops a dead letter for good; the ledger keeps count of it
-#[utoipa::path(delete, path = "/api/v1/dead-letters/{id}", tag = "admin", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/api/v1/dead-letters/{id}", operation_id = "drop_dead_letter", tag = "admin", params(("id" = String, Path)),
     responses((status = 204, description = "Dropped"), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn discard(
     State(state): State<ApiState>,
@@ -139,7 +139,7 @@ pub(crate) async fn discard(
 }
 
 /// Sends a dead letter through the processor again; it keeps its id
-#[utoipa::path(post, path = "/api/v1/dead-letters/{id}/retry", tag = "admin", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/dead-letters/{id}/retry", operation_id = "retry_dead_letter", tag = "admin", params(("id" = String, Path)),
     responses((status = 202, description = "It is in the queue"), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn retry(
     State(state): State<ApiState>,

@@ -73,7 +73,7 @@ pub struct NewKeyBody {
 }
 
 /// The keys of all projects
-#[utoipa::path(get, path = "/api/v1/keys", tag = "admin",
+#[utoipa::path(get, path = "/api/v1/keys", operation_id = "list_keys", tag = "admin",
     responses((status = 200, body = KeysAnswer), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(State(state): State<ApiState>, _: Operator) -> Result<Json<KeysAnswer>, ApiError> {
     let keys = state.metadata.keys(None).await.map_err(metadata_error)?;
@@ -81,7 +81,7 @@ pub(crate) async fn list(State(state): State<ApiState>, _: Operator) -> Result<J
 }
 
 /// Makes a key, for any project
-#[utoipa::path(post, path = "/api/v1/keys", tag = "admin", request_body = NewKeyParams,
+#[utoipa::path(post, path = "/api/v1/keys", operation_id = "create_key", tag = "admin", request_body = NewKeyParams,
     responses((status = 201, body = NewKeyBody), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn create(
     State(state): State<ApiState>,
@@ -106,7 +106,7 @@ pub(crate) async fn create(
 }
 
 /// Revokes a key for good
-#[utoipa::path(delete, path = "/api/v1/keys/{id}", tag = "admin",
+#[utoipa::path(delete, path = "/api/v1/keys/{id}", operation_id = "revoke_key", tag = "admin",
     params(("id" = String, Path, description = "The key's id, not the key")),
     responses((status = 204, description = "Revoked"), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn revoke(

@@ -166,7 +166,7 @@ pub struct SkipRequest {
 }
 
 /// Gives up messages of the queue that do not read, so that the processor goes on behind them; the ledger counts them as lost
-#[utoipa::path(post, path = "/api/v1/queue/skip", tag = "admin", request_body = SkipRequest,
+#[utoipa::path(post, path = "/api/v1/queue/skip", operation_id = "skip_damage", tag = "admin", request_body = SkipRequest,
     responses((status = 200, body = DamageBody), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn skip(
     State(state): State<ApiState>,

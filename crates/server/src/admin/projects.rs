@@ -40,7 +40,7 @@ impl From<Project> for ProjectBody {
 }
 
 /// All projects for an admin, the caller's own for others
-#[utoipa::path(get, path = "/api/v1/projects", tag = "admin",
+#[utoipa::path(get, path = "/api/v1/projects", operation_id = "list_projects", tag = "admin",
     responses((status = 200, body = ProjectsAnswer), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
@@ -54,7 +54,7 @@ pub(crate) async fn list(
 }
 
 /// Makes a project
-#[utoipa::path(post, path = "/api/v1/projects", tag = "admin", request_body = NewProject,
+#[utoipa::path(post, path = "/api/v1/projects", operation_id = "create_project", tag = "admin", request_body = NewProject,
     responses((status = 201, body = ProjectBody), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn create(
     State(state): State<ApiState>,

@@ -74,7 +74,7 @@ pub(crate) async fn fields(
 }
 
 /// The most frequent values of a field
-#[utoipa::path(get, path = "/api/v1/fields/{name}/values", tag = "query",
+#[utoipa::path(get, path = "/api/v1/fields/{name}/values", operation_id = "field_values", tag = "query",
     params(("name" = String, Path, description = "A record field, or the name of an attribute or resource value"), FieldsParams),
     responses((status = 200, body = ValuesAnswer), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn values(
