@@ -48,7 +48,8 @@ impl From<MaintenanceError> for ApiError {
     fn from(error: MaintenanceError) -> Self {
         match error {
             MaintenanceError::Refused(reason) => Self::new(Code::Unprocessable, reason),
-            MaintenanceError::Failed(reason) => Self::internal(reason),
+            // Operators are told, who may have no other sight of the log.
+            MaintenanceError::Failed(reason) => Self::new(Code::Internal, reason.clone()).with_internal(reason),
         }
     }
 }
@@ -137,7 +138,7 @@ impl TimeText {
     responses((status = 200, body = VerifyAnswer), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn verify(State(state): State<ApiState>, _: Operator) -> Result<Json<VerifyAnswer>, ApiError> {
     let maintenance: Arc<dyn Maintenance> = state.maintenance.clone();
-    Ok(Json(maintenance.verify().await.map_err(ApiError::internal)?))
+    Ok(Json(maintenance.verify().await.map_err(MaintenanceError::Failed)?))
 }
 
 /// Processes again what the queue holds of a time, and stores what is missing

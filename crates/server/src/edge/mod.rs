@@ -3,10 +3,11 @@
 //! [`run`] takes a bound listener and a future that ends it, so that the binary passes a signal and a test its own.
 //! [`finish`] puts around a router what every listener has: request ids and the log line of an error, panics and
 //! unknown paths as problems, and the guards of `--dev` and of client certificates. [`idle`] closes connections on which
-//! nothing moves, `handshake` bounds those that do not speak yet.
+//! nothing moves, `handshake` bounds those that do not speak yet, `read_out` lets clients finish before they are refused.
 
 mod handshake;
 pub mod idle;
+mod read_out;
 
 use std::any::Any;
 use std::future::Future;
@@ -296,7 +297,10 @@ async fn around(State(around): State<Around>, request: Request<Body>, next: Next
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut response = match around.refuse(&request) {
         Some(refusal) => refusal,
-        None => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic)),
+        None => {
+            let answer = AssertUnwindSafe(read_out::run(request, next)).catch_unwind();
+            answer.await.unwrap_or_else(|panic| panicked(&*panic))
+        }
     };
     if let Some(error) = response.extensions().get::<Arc<ApiError>>() {
         let (code, status, path) = (error.code().as_str(), error.status().as_u16(), uri.path());

@@ -81,6 +81,29 @@ async fn unknown_paths_wrong_methods_and_panics_are_problems() {
     assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
 }
 
+/// As clients do that send everything before they read: curl does not, most libraries do.
+#[tokio::test]
+async fn a_client_that_is_refused_may_send_its_body_to_the_end_first() {
+    const BODY_BYTES: usize = 20 << 20;
+    let server = start(EdgeConfig::default()).await;
+    for (path, status) in [("/nothing", "404"), ("/echo", "413")] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {BODY_BYTES}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; BODY_BYTES]).await.unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(String::from_utf8(answer).unwrap(), format!("HTTP/1.1 {status}"));
+    }
+    // Who asks before sending is told at once.
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /nothing HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 404");
+}
+
 #[tokio::test]
 async fn requests_know_the_address_of_their_client() {
     let server = start(EdgeConfig::default()).await;
