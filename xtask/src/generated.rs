@@ -8,22 +8,6 @@ use serde_json::Value;
 
 const DASHBOARD_TYPES: &str = "web/src/lib/api/generated/schema.d.ts";
 
-const COMMANDS: [&[&str]; 13] = [
-    &["serve"],
-    &["send"],
-    &["run"],
-    &["search"],
-    &["tail"],
-    &["sql"],
-    &["keys"],
-    &["certs"],
-    &["dead-letters"],
-    &["replay"],
-    &["verify"],
-    &["config"],
-    &["openapi"],
-];
-
 /// Writes every generated file.
 #[expect(clippy::print_stdout, reason = "says what it did")]
 pub fn write(root: &Path) -> anyhow::Result<()> {
@@ -82,16 +66,29 @@ fn files(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let schema: Value = serde_json::from_str(&run(&["config", "schema"])?)?;
     let defaults: toml::Table = run(&["config", "print"])?.parse()?;
     let mut help = String::from("# Commands\n\nMade from `--help`; do not edit.\n");
-    for command in COMMANDS {
-        let mut arguments = command.to_vec();
-        arguments.push("--help");
-        write!(help, "\n## devlogs {}\n\n```text\n{}\n```\n", command.join(" "), run(&arguments)?.trim_end())?;
-    }
+    commands(&run, &[], &mut help)?;
     Ok(vec![
         (root.join("web/openapi.json"), run(&["openapi"])?),
         (root.join("docs/reference/configuration.md"), configuration(&schema, &defaults)),
         (root.join("docs/reference/commands.md"), help),
     ])
+}
+
+/// The help of a command and of those below it.
+fn commands(
+    run: &dyn Fn(&[&str]) -> anyhow::Result<String>,
+    command: &[&str],
+    page: &mut String,
+) -> anyhow::Result<()> {
+    let help = run(&[command, &["--help"]].concat())?;
+    let name = command.iter().fold("devlogs".to_owned(), |name, word| format!("{name} {word}"));
+    anyhow::ensure!(help.contains("Example"), "`{name} --help` has no example");
+    write!(page, "\n## {name}\n\n```text\n{}\n```\n", help.trim_end())?;
+    let below = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    for word in below.filter_map(|line| line.split_whitespace().next()).filter(|word| *word != "help") {
+        commands(run, &[command, &[word]].concat(), page)?;
+    }
+    Ok(())
 }
 
 /// The page of all keys, a table for each section.

@@ -4,11 +4,21 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::{self, ConfigError, Settings};
 use crate::{certs, client};
 
 /// Instant Dev Logs: every log line of your web apps, instantly, and none lost.
 #[derive(Debug, Parser)]
-#[command(name = "devlogs", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "devlogs",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Examples:
+  devlogs serve --dev --demo                          try it, then open http://127.0.0.1:8080
+  devlogs send -f --service shop-web /var/log/shop/*.log
+  devlogs search 'level>=warn timeout' --from -1d"
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -52,7 +62,7 @@ pub struct Serve {
     /// Run three simulated web applications that send logs
     #[arg(long)]
     pub demo: bool,
-    /// Show the keys made on the first start on standard error instead of only naming the file that holds them
+    /// Show the keys made on the first start also when standard error is no terminal
     #[arg(long)]
     pub print_secrets: bool,
 }
@@ -72,11 +82,30 @@ impl Role {
 #[derive(Debug, Clone, Args)]
 pub struct SettingsArgs {
     /// Configuration file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where everything durable lives; wins over the configuration
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+impl SettingsArgs {
+    /// Whether the command line names any.
+    pub fn is_given(&self) -> bool {
+        self.config.is_some() || self.data_dir.is_some()
+    }
+
+    /// The settings in force, and warnings.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn load(&self) -> Result<(Settings, Vec<String>), ConfigError> {
+        let (mut settings, warnings) = config::load(self.config.as_deref(), std::env::vars())?;
+        if let Some(dir) = &self.data_dir {
+            settings.data_dir.clone_from(dir);
+        }
+        Ok((settings, warnings))
+    }
 }
 
 /// Prove that what was acknowledged is stored exactly once
@@ -86,9 +115,7 @@ pub struct SettingsArgs {
   devlogs verify --url http://127.0.0.1:8080      a running server")]
 pub struct Verify {
     #[command(flatten)]
-    pub settings: SettingsArgs,
-    #[command(flatten)]
-    pub connection: client::ConnectionArgs,
+    pub node: client::NodeArgs,
     /// text for people, json for programs
     #[arg(long, default_value = "text")]
     pub output: client::Output,
@@ -96,6 +123,9 @@ pub struct Verify {
 
 /// Look at the configuration
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  devlogs config check devlogs.toml
+  devlogs config print")]
 pub struct Config {
     #[command(subcommand)]
     pub command: ConfigCommand,

@@ -74,7 +74,7 @@ fn print_openapi() -> anyhow::Result<ExitCode> {
 
 /// Shows an error and picks the exit code.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    anstream::eprintln!("{}error{}: {error:#}", ERROR.render(), ERROR.render_reset());
+    anstream::eprintln!("{}error{}: {}", ERROR.render(), ERROR.render_reset(), whole(error));
     if error.is::<config::ConfigError>() || error.is::<serve::Refused>() {
         ExitCode::from(USAGE)
     } else {
@@ -82,4 +82,31 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     }
 }
 
+/// The error and its causes, without those that the text before has told already.
+fn whole(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().effects(anstyle::Effects::BOLD);
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_tells_each_cause_once() {
+        let cause = std::io::Error::other("no space");
+        let error = Err::<(), _>(cause).context("writing: no space").context("the queue").context("it failed");
+        assert_eq!(whole(&error.expect_err("an error")), "it failed: the queue: writing: no space");
+    }
+}

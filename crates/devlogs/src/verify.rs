@@ -1,25 +1,19 @@
-//! `devlogs verify`: proves that what was acknowledged is stored exactly once, on a stopped data directory or, through
-//! the API, on a running server.
+//! `devlogs verify`: proves that what was acknowledged is stored exactly once.
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use reqwest::Method;
 use serde_json::Value;
-use server::admin::maintenance::Maintenance;
 
-use crate::cli::{Role, Verify};
-use crate::client::{Output, print};
-use crate::config;
-use crate::serve::parts::Parts;
+use crate::cli::Verify;
+use crate::client::{Connection, Output, print};
 
 /// Exit code 1 when something is wrong.
 ///
 /// # Errors
 /// The directory or the server can't be read at all.
 pub async fn run(args: Verify) -> anyhow::Result<ExitCode> {
-    let offline = args.settings.data_dir.is_some() || args.settings.config.is_some();
-    let answer = if offline { stopped(&args).await? } else { running(&args).await? };
+    let answer = args.node.with(ask).await?;
     match args.output {
         Output::Json => print::json_lines([&answer])?,
         Output::Text => {
@@ -34,20 +28,7 @@ pub async fn run(args: Verify) -> anyhow::Result<ExitCode> {
     Ok(if answer["sound"] == true { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn running(args: &Verify) -> anyhow::Result<Value> {
-    let connection = args.connection.api()?;
+async fn ask(connection: &Connection) -> anyhow::Result<Value> {
+    let connection = connection.patient()?;
     connection.json(connection.request(Method::POST, "/api/v1/verify")).await
-}
-
-/// Opens the directory as a server would, but processes nothing.
-async fn stopped(args: &Verify) -> anyhow::Result<Value> {
-    let (mut settings, _) = config::load(args.settings.config.as_deref(), std::env::vars())?;
-    if let Some(dir) = &args.settings.data_dir {
-        settings.data_dir.clone_from(dir);
-    }
-    anyhow::ensure!(settings.data_dir.is_dir(), "there is no data directory {}", settings.data_dir.display());
-    let parts = Parts::open(&settings, &Role::ALL).await?;
-    let answer = parts.maintenance(&settings)?.verify().await.map_err(anyhow::Error::msg);
-    parts.close().await.context("closing")?;
-    Ok(serde_json::to_value(answer?)?)
 }

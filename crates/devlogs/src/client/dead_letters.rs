@@ -3,23 +3,31 @@
 use std::process::ExitCode;
 
 use anyhow::ensure;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::keys::{path_segment, row};
-use super::{Connection, ConnectionArgs, Output, finished, print};
+use super::{Connection, NodeArgs, Output, finished, print};
 
 /// Letters of a page.
 const PAGE: usize = 500;
 
 /// See, send again or drop records that could not be stored (needs an admin key)
+///
+/// Of a running server, or with `--data-dir` of a stopped one; what is sent again is then processed at its next start.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  devlogs dead-letters list
+  devlogs dead-letters retry --all --data-dir /var/lib/devlogs")]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
+    /// Only those of this project; all if not given
+    #[arg(long, global = true, value_name = "NAME")]
+    pub project: Option<String>,
     #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub node: NodeArgs,
     /// text for people, json for programs
     #[arg(long, short, default_value = "text", global = true)]
     pub output: Output,
@@ -60,7 +68,7 @@ pub struct Which {
 }
 
 #[derive(Debug, Deserialize)]
-struct Letters {
+struct Page {
     dead_letters: Vec<Value>,
     next_cursor: Option<String>,
 }
@@ -70,15 +78,15 @@ struct Letters {
 /// # Errors
 /// No connection, or an error of the server.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    finished(act(&args).await)
+    let project = args.project.clone().unwrap_or_else(|| "*".to_owned());
+    finished(args.node.with(async |connection| act(&args, &Letters { connection, project }).await).await)
 }
 
-async fn act(args: &Args) -> anyhow::Result<()> {
+async fn act(args: &Args, letters: &Letters<'_>) -> anyhow::Result<()> {
     const COLUMNS: [&str; 4] = ["id", "project", "at", "reason"];
-    let connection = args.connection.api()?;
     match &args.command {
         Command::List { limit } => {
-            let letters = list(&connection, *limit).await?;
+            let letters = letters.list(*limit).await?;
             match args.output {
                 Output::Json => print::json_lines(&letters)?,
                 Output::Text => {
@@ -87,8 +95,7 @@ async fn act(args: &Args) -> anyhow::Result<()> {
             }
         }
         Command::Show { id } => {
-            let path = format!("/api/v1/dead-letters/{}", path_segment(id)?);
-            let letter: Value = connection.json(connection.request(Method::GET, &path)).await?;
+            let letter: Value = letters.connection.json(letters.one(Method::GET, id, "")?).await?;
             match args.output {
                 Output::Json => print::json_lines([&letter])?,
                 Output::Text => {
@@ -99,51 +106,64 @@ async fn act(args: &Args) -> anyhow::Result<()> {
                 }
             }
         }
-        Command::Retry(which) => each(&connection, which, Method::POST, "/retry", "sent again").await?,
-        Command::Drop(which) => each(&connection, which, Method::DELETE, "", "dropped").await?,
+        Command::Retry(which) => letters.each(which, Method::POST, "/retry", "sent again").await?,
+        Command::Drop(which) => letters.each(which, Method::DELETE, "", "dropped").await?,
     }
     Ok(())
 }
 
-async fn list(connection: &Connection, limit: usize) -> anyhow::Result<Vec<Value>> {
-    let mut letters = Vec::new();
-    let mut cursor: Option<String> = None;
-    while letters.len() < limit {
-        let page = (limit - letters.len()).min(PAGE).to_string();
-        let mut parameters = vec![("limit", page.as_str())];
-        parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let request = connection.get("/api/v1/dead-letters", &parameters);
-        let page: Letters = connection.json(request).await?;
-        let is_last = page.dead_letters.is_empty();
-        letters.extend(page.dead_letters);
-        cursor = page.next_cursor;
-        if is_last || cursor.is_none() {
-            break;
-        }
-    }
-    letters.truncate(limit);
-    Ok(letters)
+/// The letters of one project, or of all.
+struct Letters<'c> {
+    connection: &'c Connection,
+    project: String,
 }
 
-/// Does the same to each letter; goes on behind failures and tells them at the end.
-async fn each(connection: &Connection, which: &Which, method: Method, end: &str, done: &str) -> anyhow::Result<()> {
-    let ids = if which.all {
-        let letters = list(connection, usize::MAX).await?;
-        letters.iter().filter_map(|letter| Some(letter.get("id")?.as_str()?.to_owned())).collect()
-    } else {
-        which.ids.clone()
-    };
-    let mut failed = 0;
-    for id in &ids {
-        let path = format!("/api/v1/dead-letters/{}{end}", path_segment(id)?);
-        match connection.send(connection.request(method.clone(), &path)).await {
-            Ok(_) => anstream::eprintln!("{done} {id}"),
-            Err(error) => {
-                failed += 1;
-                anstream::eprintln!("{id}: {error:#}");
+impl Letters<'_> {
+    async fn list(&self, limit: usize) -> anyhow::Result<Vec<Value>> {
+        let mut letters = Vec::new();
+        let mut cursor: Option<String> = None;
+        while letters.len() < limit {
+            let page = (limit - letters.len()).min(PAGE).to_string();
+            let mut parameters = vec![("limit", page.as_str()), ("project", &self.project)];
+            parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let request = self.connection.get("/api/v1/dead-letters", &parameters);
+            let page: Page = self.connection.json(request).await?;
+            let is_last = page.dead_letters.is_empty();
+            letters.extend(page.dead_letters);
+            cursor = page.next_cursor;
+            if is_last || cursor.is_none() {
+                break;
             }
         }
+        letters.truncate(limit);
+        Ok(letters)
     }
-    ensure!(failed == 0, "{failed} of {} failed", ids.len());
-    Ok(())
+
+    /// A request about one letter.
+    fn one(&self, method: Method, id: &str, end: &str) -> anyhow::Result<RequestBuilder> {
+        let path = format!("/api/v1/dead-letters/{}{end}", path_segment(id)?);
+        Ok(self.connection.request(method, &path).header("x-devlogs-project", &self.project))
+    }
+
+    /// Does the same to each letter; goes on behind failures and tells them at the end.
+    async fn each(&self, which: &Which, method: Method, end: &str, done: &str) -> anyhow::Result<()> {
+        let ids = if which.all {
+            let letters = self.list(usize::MAX).await?;
+            letters.iter().filter_map(|letter| Some(letter.get("id")?.as_str()?.to_owned())).collect()
+        } else {
+            which.ids.clone()
+        };
+        let mut failed = 0;
+        for id in &ids {
+            match self.connection.send(self.one(method.clone(), id, end)?).await {
+                Ok(_) => anstream::eprintln!("{done} {id}"),
+                Err(error) => {
+                    failed += 1;
+                    anstream::eprintln!("{id}: {error:#}");
+                }
+            }
+        }
+        ensure!(failed == 0, "{failed} of {} failed", ids.len());
+        Ok(())
+    }
 }

@@ -1,10 +1,10 @@
 //! The connection to a server, and errors as it tells them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use reqwest::{Certificate, ClientBuilder, Identity, Method, RequestBuilder, Response, Url, header};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -26,10 +26,10 @@ const ERROR_BYTES_MAX: usize = 256 << 10;
 #[derive(Debug, Clone, clap::Args)]
 pub struct ConnectionArgs {
     /// The server's address; the API's or the collector's on this machine if not given
-    #[arg(long, env = "DEVLOGS_URL", value_name = "URL")]
-    pub url: Option<String>,
+    #[arg(long, global = true, env = "DEVLOGS_URL", value_name = "URL", value_parser = address)]
+    pub url: Option<Url>,
     /// API key
-    #[arg(long, env = "DEVLOGS_KEY", value_name = "KEY", hide_env_values = true)]
+    #[arg(long, global = true, env = "DEVLOGS_KEY", value_name = "KEY", hide_env_values = true)]
     pub key: Option<String>,
     #[command(flatten)]
     pub tls: TlsArgs,
@@ -40,14 +40,21 @@ pub struct ConnectionArgs {
 #[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
     /// The CA of the server's certificate (PEM); those of the system if not given
-    #[arg(long, env = "DEVLOGS_CA", value_name = "FILE")]
+    #[arg(long, global = true, env = "DEVLOGS_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// A client certificate (PEM) to show to the server
-    #[arg(long, env = "DEVLOGS_CERT", value_name = "FILE", requires = "cert_key")]
+    #[arg(long, global = true, env = "DEVLOGS_CERT", value_name = "FILE", requires = "cert_key")]
     pub cert: Option<PathBuf>,
     /// Its private key (PEM)
-    #[arg(long, env = "DEVLOGS_CERT_KEY", value_name = "FILE", requires = "cert")]
+    #[arg(long, global = true, env = "DEVLOGS_CERT_KEY", value_name = "FILE", requires = "cert")]
     pub cert_key: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<Url, String> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some())
+        .ok_or_else(|| format!("write one like {API_URL}"))
 }
 
 impl TlsArgs {
@@ -80,10 +87,12 @@ struct Certificates {
 
 impl Certificates {
     fn client(&self) -> ClientBuilder {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("devlogs/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE_TIMEOUT);
+        self.patient_client().read_timeout(SILENCE_TIMEOUT)
+    }
+
+    /// Waits as long as the connection lives.
+    fn patient_client(&self) -> ClientBuilder {
+        let mut builder = plain_client();
         if let Some(trusted) = &self.trusted {
             builder = builder.tls_certs_only(trusted.iter().cloned());
         }
@@ -92,6 +101,13 @@ impl Certificates {
             None => builder,
         }
     }
+}
+
+fn plain_client() -> ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("devlogs/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_keepalive(SILENCE_TIMEOUT)
 }
 
 impl ConnectionArgs {
@@ -112,14 +128,10 @@ impl ConnectionArgs {
     }
 
     fn connect(&self, default: &str) -> anyhow::Result<Connection> {
-        let text = self.url.as_deref().unwrap_or(default);
-        let url = Url::parse(text).with_context(|| format!("`{text}` is no address, write one like {default}"))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            bail!("`{text}` is no address, write one like {default}");
-        }
+        let url = self.url.clone().map_or_else(|| Url::parse(default), Ok).context("an address")?;
         let certificates = self.tls.read()?;
         let client = certificates.client().build().context("the certificates can't be used")?;
-        Ok(Connection { url, key: self.key.clone(), client, certificates })
+        Ok(Connection { url, key: self.key.clone(), client, certificates, patient: false })
     }
 }
 
@@ -130,6 +142,8 @@ pub struct Connection {
     key: Option<String>,
     client: reqwest::Client,
     certificates: Certificates,
+    /// Waits for an answer as long as the connection lives.
+    patient: bool,
 }
 
 impl fmt::Debug for Connection {
@@ -140,6 +154,28 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
+    /// A connection to an API that listens on a socket of this machine.
+    ///
+    /// # Errors
+    /// No client can be made.
+    pub fn to_socket(path: &Path) -> anyhow::Result<Self> {
+        let client = plain_client().unix_socket(path).build().context("no client for a socket")?;
+        let url = Url::parse("http://127.0.0.1").context("an address")?;
+        Ok(Self { url, key: None, client, certificates: Certificates::default(), patient: true })
+    }
+
+    /// The same connection for work that takes its time, during which the server says nothing.
+    ///
+    /// # Errors
+    /// The certificates can't be used.
+    pub fn patient(&self) -> anyhow::Result<Self> {
+        if self.patient {
+            return Ok(self.clone());
+        }
+        let client = self.certificates.patient_client().build().context("the certificates can't be used")?;
+        Ok(Self { client, patient: true, ..self.clone() })
+    }
+
     /// The server's address, for messages.
     pub fn url(&self) -> &Url {
         &self.url
@@ -313,7 +349,7 @@ mod tests {
     use super::*;
 
     fn args(url: &str) -> ConnectionArgs {
-        ConnectionArgs { url: Some(url.to_owned()), key: Some("secret".to_owned()), tls: TlsArgs::default() }
+        ConnectionArgs { url: address(url).ok(), key: Some("secret".to_owned()), tls: TlsArgs::default() }
     }
 
     #[test]
@@ -327,7 +363,7 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for url in ["localhost", "ftp://host", "127.0.0.1:8080", "http://"] {
-            assert!(args(url).api().is_err(), "{url}");
+            assert!(address(url).is_err(), "{url}");
         }
     }
 

@@ -6,15 +6,21 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ConnectionArgs, Output, finished, print};
+use super::{Connection, NodeArgs, Output, finished, print};
 
 /// Make, list and revoke API keys (needs an admin key)
+///
+/// Of a running server, or with `--data-dir` of a stopped one, which helps who has lost the admin key.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  devlogs keys list
+  devlogs keys create --name ci --scope ingest
+  devlogs keys create --name admin --scope admin --data-dir /var/lib/devlogs")]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
     #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub node: NodeArgs,
     /// text for people, json for programs
     #[arg(long, short, default_value = "text", global = true)]
     pub output: Output,
@@ -60,12 +66,11 @@ struct Keys {
 /// # Errors
 /// No connection, or an error of the server.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    finished(act(&args).await)
+    finished(args.node.with(async |connection| act(&args, connection).await).await)
 }
 
-async fn act(args: &Args) -> anyhow::Result<()> {
+async fn act(args: &Args, connection: &Connection) -> anyhow::Result<()> {
     const COLUMNS: [&str; 7] = ["id", "name", "project", "scopes", "created_at", "last_used_at", "expires_at"];
-    let connection = args.connection.api()?;
     match &args.command {
         Command::Create { name, project, scopes, expires_at } => {
             let mut body = json!({"name": name, "project": project, "scopes": scopes});

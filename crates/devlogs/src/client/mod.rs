@@ -3,11 +3,12 @@
 //! - [`send`], [`run`]: ship logs, by [`ship`], which tries again until the server has them;
 //! - [`search`], [`tail`], [`sql`]: the API's answers in a terminal, printed by [`print`];
 //! - [`keys`], [`dead_letters`], [`replay`], [`queue`]: administration;
-//! - [`http`]: the connection, and errors as the server tells them; [`socket`]: a WebSocket on it.
+//! - [`node`]: whom administration talks to; [`http`]: the connection, and errors as the server tells them; [`socket`]: a WebSocket on it.
 
 pub mod dead_letters;
 pub mod http;
 pub mod keys;
+pub mod node;
 pub mod print;
 pub mod queue;
 pub mod replay;
@@ -20,6 +21,7 @@ pub mod sql;
 pub mod tail;
 
 pub use http::{Connection, ConnectionArgs};
+pub use node::NodeArgs;
 
 use std::io;
 use std::process::ExitCode;

@@ -6,15 +6,19 @@ use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Connection, ConnectionArgs, finished};
+use super::{Connection, NodeArgs, finished};
 
 /// Go on behind messages of the queue that do not read (needs an admin key)
+///
+/// Of a running server, or with `--data-dir` of a stopped one.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  devlogs queue skip --partition 0")]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
     #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub node: NodeArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -41,12 +45,12 @@ pub enum Command {
 /// # Errors
 /// No connection, or an error of the server; damage, where it was only shown.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let connection = args.connection.api()?;
     let Command::Skip { partition, to } = args.command;
-    finished(match to {
-        None => show(&connection, partition).await,
-        Some(to) => skip(&connection, partition, to).await,
-    })
+    let act = async |connection: &Connection| match to {
+        None => show(connection, partition).await,
+        Some(to) => skip(connection, partition, to).await,
+    };
+    finished(args.node.with(act).await)
 }
 
 async fn show(connection: &Connection, partition: u32) -> anyhow::Result<()> {

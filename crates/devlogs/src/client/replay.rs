@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ConnectionArgs, Output, finished, print};
+use super::{Connection, NodeArgs, Output, finished, print};
 
 /// Process the queue's messages of a time again (needs an admin key)
 ///
-/// Records that the store has are left alone; only missing ones are stored. The times are those of receipt.
+/// Records that the store has are left alone; only missing ones are stored. The times are those of receipt. It is done by
+/// a running server, or with `--data-dir` in the directory of a stopped one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   devlogs replay --from 2026-11-22T10:00:00Z --to 2026-11-22T11:00:00Z")]
@@ -27,7 +28,7 @@ pub struct Args {
     #[arg(long, short, default_value = "text")]
     pub output: Output,
     #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub node: NodeArgs,
 }
 
 /// Asks the server for it and prints what came of it.
@@ -35,11 +36,11 @@ pub struct Args {
 /// # Errors
 /// No connection, or an error of the server.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    finished(replay(&args).await)
+    finished(args.node.with(async |connection| replay(&args, connection).await).await)
 }
 
-async fn replay(args: &Args) -> anyhow::Result<()> {
-    let connection = args.connection.api()?;
+async fn replay(args: &Args, connection: &Connection) -> anyhow::Result<()> {
+    let connection = connection.patient()?;
     let body = json!({"from": args.from, "to": args.to, "partial": args.partial});
     let answer: Value = connection.json(connection.request(Method::POST, "/api/v1/replay").json(&body)).await?;
     match args.output {

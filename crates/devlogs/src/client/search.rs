@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::ensure;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use super::print::Printer;
 use super::{ConnectionArgs, Output, finished, http};
 
 /// Records of a page that the API gives.
-const PAGE_MAX: usize = 10_000;
+const PAGE_MAX: u64 = 10_000;
 
 /// Search records
 #[derive(Debug, clap::Args)]
@@ -30,8 +29,8 @@ pub struct Args {
     #[arg(long, default_value = "now", allow_hyphen_values = true)]
     pub to: String,
     /// How many records
-    #[arg(long, short = 'n', default_value_t = 100)]
-    pub limit: usize,
+    #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: u64,
     /// desc: newest first; asc: oldest first
     #[arg(long, default_value = "desc", value_parser = ["asc", "desc"])]
     pub order: String,
@@ -53,7 +52,6 @@ struct Page {
 /// # Errors
 /// No connection, or an error of the server; a query's mistake is pointed at.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    ensure!(args.limit > 0, "--limit must be at least 1");
     finished(print_pages(&args).await)
 }
 
@@ -73,7 +71,7 @@ async fn print_pages(args: &Args) -> anyhow::Result<()> {
         for record in &page.records {
             printer.record(record)?;
         }
-        left = left.saturating_sub(page.records.len());
+        left = left.saturating_sub(page.records.len() as u64);
         cursor = page.next_cursor;
         if left == 0 || cursor.is_none() || page.records.is_empty() {
             return Ok(());

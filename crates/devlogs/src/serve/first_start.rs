@@ -1,7 +1,7 @@
 //! The first start: keys and the admin's password, in a file that only its owner reads.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,15 @@ use anyhow::Context;
 use metadata::{Metadata, Secrets};
 use serde_json::json;
 
-/// Makes the admin and the keys if there are none yet, and returns the file that holds them.
+/// Makes the admin and the keys if there are none yet, and returns the file that holds them. They are also shown on a
+/// terminal, or wherever standard error goes with `print`.
 ///
 /// # Errors
 /// The metadata or the file can't be written.
 pub async fn secrets(metadata: &Metadata, data_dir: &Path, print: bool) -> anyhow::Result<Option<PathBuf>> {
     let path = data_dir.join("secrets.json");
     let made = metadata.bootstrap_with(|secrets| write(&path, secrets)).await.context("can't make the first keys")?;
-    if made.is_some() && print {
+    if made.is_some() && (print || std::io::stderr().is_terminal()) {
         show(&path)?;
     }
     Ok(made.map(|_| path))

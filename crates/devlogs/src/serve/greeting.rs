@@ -38,7 +38,9 @@ pub fn say(addresses: &Addresses, secrets_file: Option<&Path>, dev: bool) -> any
     if let Some(collector) = addresses.get("collector") {
         let key = if dev { "" } else { " -H 'x-api-key: KEY'" };
         let body = r#"{"service":"hello","level":"info","message":"it works"}"#;
-        anstream::eprintln!("\n  Try it:\n  curl {collector}/v1/ingest{key} -d '{body}'\n");
+        anstream::eprintln!(
+            "\n  Try it:\n  curl {collector}/v1/ingest{key} -H 'content-type: application/json' -d '{body}'\n"
+        );
     }
     Ok(())
 }

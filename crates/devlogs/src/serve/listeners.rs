@@ -175,6 +175,16 @@ fn api(
     })
 }
 
+/// The API over what is open while nothing else runs, for whoever reaches the socket.
+///
+/// # Errors
+/// The store is not open.
+pub fn api_of_stopped(parts: &Parts, settings: &Settings) -> anyhow::Result<Router> {
+    let health = Arc::new(Health::new(Vec::new()));
+    let state = ServerState { auth: Arc::new(Auth::Open), metrics: parts.server_metrics.clone(), health };
+    Ok(api_router(api(&state, parts, settings, Arc::new(Transforms::default()), Addresses::new())?))
+}
+
 impl Serving {
     fn start(&self, listener: TcpListener, tls: Option<TlsListener>, router: Router, state: &ServerState) {
         let config = EdgeConfig { drain_time_max: DRAIN_TIME_MAX, ..EdgeConfig::default() };

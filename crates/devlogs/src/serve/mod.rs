@@ -29,9 +29,10 @@ use tokio_util::sync::CancellationToken;
 use transform::Transforms;
 
 use crate::cli::{Role, Serve};
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::{demo, telemetry};
 use listeners::Listeners;
+pub use listeners::api_of_stopped;
 use parts::Parts;
 pub use roles::Refused;
 
@@ -40,10 +41,7 @@ pub use roles::Refused;
 /// # Errors
 /// What kept it from starting, or from stopping cleanly.
 pub async fn run(args: Serve) -> anyhow::Result<ExitCode> {
-    let (mut settings, warnings) = config::load(args.settings.config.as_deref(), std::env::vars())?;
-    if let Some(dir) = &args.settings.data_dir {
-        settings.data_dir.clone_from(dir);
-    }
+    let (settings, warnings) = args.settings.load()?;
     roles::check(&args.roles, args.dev, &settings)?;
     tls::check(&args, &settings)?;
     telemetry::start(&settings.log)?;

@@ -1,5 +1,7 @@
 //! Queue, store and metadata, open.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -7,6 +9,7 @@ use metadata::Metadata;
 use pipeline::verify::Subject;
 use prometheus_client::registry::Registry;
 use queue::Queue;
+use rustix::fs::Access;
 use server::collect::KeyLookup;
 use store::Store;
 use transform::Transforms;
@@ -37,8 +40,14 @@ impl Parts {
     /// # Errors
     /// What can't be opened, with its name.
     pub async fn open(settings: &Settings, roles: &[Role]) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&settings.data_dir)
+        // What is logged is nobody else's to read.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&settings.data_dir)
             .with_context(|| format!("the data directory {}", settings.data_dir.display()))?;
+        rustix::fs::access(&settings.data_dir, Access::WRITE_OK | Access::EXEC_OK)
+            .with_context(|| format!("the data directory {} can't be written to", settings.data_dir.display()))?;
         let mut registry = Registry::default();
         let metadata = backends::open_metadata(settings).await?;
         let queue = backends::open_queue(settings, &mut registry).await?;

@@ -3,9 +3,10 @@
 use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
 
-use crate::harness::{Options, Server, client, devlogs, folder};
+use crate::harness::{Options, PATIENCE, Server, client, devlogs, folder, serve};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_are_sent_searched_and_counted_from_the_command_line() {
@@ -83,10 +84,65 @@ async fn wrong_usage_and_wrong_configuration_are_told_apart_from_failure() {
     assert_eq!(apart.status.code(), Some(2), "{}", String::from_utf8_lossy(&apart.stderr));
     let unreachable = devlogs().args(["search", "x", "--url", "http://127.0.0.1:9"]).output().await.expect("runs");
     assert_eq!(unreachable.status.code(), Some(1));
-    for command in
-        ["serve", "send", "run", "search", "tail", "sql", "keys", "certs", "dead-letters", "replay", "verify", "config"]
-    {
-        let help = devlogs().args([command, "--help"]).output().await.expect("runs");
-        assert!(help.status.success(), "{command}");
+}
+
+/// What people copy first must work.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_to_paste_work() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).expect("the README");
+    let from_readme = readme.lines().find(|line| line.starts_with("curl http")).expect("a curl line");
+    let dir = folder();
+    let mut child = serve(&Options::dev(dir.path()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let printed = loop {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("in time").expect("readable");
+        let line = line.expect("a line to paste").trim().to_owned();
+        if line.starts_with("curl ") {
+            break line;
+        }
+    };
+    let collector = printed.split_whitespace().nth(1).and_then(|url| url.strip_suffix("/v1/ingest")).expect("an URL");
+    for line in [&printed, &from_readme.replace("http://127.0.0.1:4318", collector)] {
+        let output = Command::new("sh").args(["-c", line]).output().await.expect("runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text, r#"{"accepted":1,"rejected":0,"errors":[]}"#, "{line}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_directory_is_administered_without_a_server() {
+    let dir = folder();
+    let path = dir.path().display().to_string();
+    let on_directory = async |arguments: &[&str]| {
+        let output = devlogs().args(arguments).args(["--data-dir", &path]).output().await.expect("runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let server = Server::start(Options { dir: dir.path(), arguments: &[], environment: &[] }).await;
+    let (code, _, err) = on_directory(&["keys", "list"]).await;
+    assert!(code == Some(1) && err.contains("in use"), "{code:?} {err}");
+    assert_eq!(server.stop().await.1, Some(0));
+
+    // Who has lost the admin key makes another.
+    let create = ["keys", "create", "--name", "spare", "--scope", "admin,ingest,query", "--output", "json"];
+    let (code, out, err) = on_directory(&create).await;
+    assert_eq!(code, Some(0), "{err}");
+    let made: Value = serde_json::from_str(&out).expect("JSON");
+    let key = made["key"].as_str().expect("a key");
+    let (code, out, err) = on_directory(&["dead-letters", "list", "--output", "json"]).await;
+    assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
+    let (code, _, err) = on_directory(&["queue", "skip", "--partition", "0"]).await;
+    assert!(code == Some(0) && err.contains("nothing to go on behind"), "{err}");
+    let (code, out, err) = on_directory(&["replay", "--from", "-1h"]).await;
+    assert!(code == Some(0) && out.contains("messages"), "{out}{err}");
+    let (code, _, err) = on_directory(&["verify"]).await;
+    assert_eq!(code, Some(0), "{err}");
+
+    let server = Server::start(Options { dir: dir.path(), arguments: &[], environment: &[] }).await;
+    let listed = devlogs().args(["keys", "list", "--url", &server.api, "--key", key]).output().await.expect("runs");
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("spare"), "{listed:?}");
 }
