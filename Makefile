@@ -6,7 +6,7 @@ CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 DEVLOGS = $(CARGO_TARGET_DIR)/release/devlogs
 
-.PHONY: help run build web test lint generate crash bench clean
+.PHONY: help run build web test lint generate crash fuzz bench clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -41,6 +41,13 @@ generate: web/node_modules/.package-lock.json ## Write the generated files again
 
 crash: build ## The long crash run: random SIGKILLs under load until you stop it
 	DEVLOGS_CRASH_ROUNDS=1000 scripts/test crash
+
+# Empty: all of them, listed in scripts/fuzz.
+TARGET ?=
+SECONDS_EACH ?= 60
+
+fuzz: ## Fuzz the decoders of untrusted bytes; TARGET=query SECONDS_EACH=600 for one of them and longer
+	SECONDS_EACH=$(SECONDS_EACH) scripts/fuzz $(TARGET)
 
 bench: build ## Measure ingest and queries; BENCH=--quick for minutes, BENCH=fleet for queues and stores; tables in bench-results/
 	$(CARGO_TARGET_DIR)/release/devlogs-bench --program $(DEVLOGS) $(BENCH)

@@ -15,6 +15,7 @@
 
 mod body;
 mod budget;
+mod decoded;
 mod encoding;
 mod fields;
 pub(crate) mod grpc;
@@ -52,6 +53,8 @@ use crate::error::{ApiError, Code};
 use crate::metrics::{Metrics, Protocol};
 use crate::ops::health_router;
 use budget::{Budget, Share};
+pub use decoded::Rejected;
+use decoded::{Answer, Decoded, too_many_records};
 use encoding::Encoding;
 pub use idempotency::{KeyLookup, StoreKeys};
 
@@ -127,23 +130,6 @@ struct Sent {
     body: Bytes,
 }
 
-/// A body as a message for the queue.
-#[derive(Debug)]
-struct Decoded {
-    /// An `ExportLogsServiceRequest` of the accepted records.
-    payload: Bytes,
-    accepted: u32,
-    rejected: Vec<Rejected>,
-}
-
-/// A record that was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Rejected {
-    /// In its request, from 0.
-    pub index: u32,
-    pub reason: String,
-}
-
 /// The body of a success of `POST /v1/ingest`.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct IngestAnswer {
@@ -151,13 +137,6 @@ pub struct IngestAnswer {
     pub accepted: u32,
     pub rejected: usize,
     pub errors: Vec<Rejected>,
-}
-
-/// What a request's sender is told. It depends on the body alone, so that a retry gets the same.
-#[derive(Debug)]
-struct Answer {
-    accepted: u32,
-    rejected: Vec<Rejected>,
 }
 
 /// A request whose body is there, on its way to the queue.
@@ -407,11 +386,6 @@ fn queue_error(error: QueueError) -> ApiError {
         _ => ApiError::unavailable("the queue does not work now", Duration::from_secs(5)),
     };
     error.with_internal(internal)
-}
-
-fn too_many_records(limits: &Limits) -> ApiError {
-    ApiError::new(Code::TooLarge, format!("the request has more than {} records", limits.records_max))
-        .with_hint("send fewer records in a request")
 }
 
 /// Nanoseconds since the Unix epoch.
