@@ -151,8 +151,14 @@ fn append(bencher: Bencher<'_, '_>, records: u64) {
     let queue = EmbeddedQueue::open(config, queue::metrics::Metrics::default()).expect("a queue");
     drop(entered);
     let payload = otlp(&ndjson(records));
-    let headers =
-        Headers { project: "default".into(), received: 1, records: records as u32, key: None, retry_of: None };
+    let headers = Headers {
+        project: "default".into(),
+        received: 1,
+        records: records as u32,
+        key: None,
+        retry_of: None,
+        part: None,
+    };
     bencher.counter(BytesCount::of_slice(&payload[..])).bench_local(|| {
         let message = Message { headers: headers.clone(), payload: payload.clone() };
         runtime.block_on(queue.append(Partition(0), message)).expect("appended")

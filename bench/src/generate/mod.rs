@@ -83,6 +83,7 @@ fn time_of_day(number: u64, records: u64, random: &mut fastrand::Rng) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    #[allow(unused_imports, reason = "the micro-benchmarks take this file without its tests")]
     use super::*;
 
     #[test]

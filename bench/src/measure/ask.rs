@@ -75,7 +75,7 @@ pub async fn warm(question: &Question, engine: &Engine, target: Option<&Target>,
     let cpu = || target.map(Target::cpu_seconds).transpose();
     let (before, since) = (cpu()?, Instant::now());
     let mut times = Vec::new();
-    while times.len() < repeats || (since.elapsed() < WARM_TIME && times.len() < WARM_REPEATS_MAX) {
+    while times.len() < repeats as usize || (since.elapsed() < WARM_TIME && times.len() < WARM_REPEATS_MAX) {
         times.push(timed(question, engine).await?);
     }
     let cpu = cpu()?.zip(before).map(|(after, before)| (after - before) * 1e3 / times.len() as f64);

@@ -82,8 +82,9 @@ async fn carry(mut client: TcpStream, port: u16, network: watch::Receiver<Networ
 
 /// Until the network cuts connections.
 async fn cut(mut network: watch::Receiver<Network>) -> Network {
-    match network.wait_for(|now| matches!(now, Network::Closes | Network::Resets)).await {
-        Ok(cut) => *cut,
+    let cut = network.wait_for(|now| matches!(now, Network::Closes | Network::Resets)).await.map(|now| *now);
+    match cut {
+        Ok(cut) => cut,
         Err(_) => future::pending().await,
     }
 }

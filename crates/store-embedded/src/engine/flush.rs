@@ -198,6 +198,7 @@ pub(super) fn write_merged(
     Ok(true)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a function for `map_err`")]
 pub(super) fn unwritten(error: io::Error) -> StoreError {
     StoreError::Unavailable(format!("a segment can't be written: {error}"))
 }
