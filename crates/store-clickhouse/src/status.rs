@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clickhouse::Row;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use model::position::{Incarnation, Partition, Position};
 use serde::Deserialize;
 use store::{LedgerRow, StoreError, StoreStatus};
@@ -77,11 +77,19 @@ impl ClickHouseStore {
         position.await.map_err(own)
     }
 
-    /// A key stands on the shard of the partition that it came through, which nobody here knows.
+    /// A key stands on the shard of the partition that it came through, which nobody here knows: only all of them can say
+    /// that there is none.
     pub(crate) async fn body_of_key(&self, project: &str, key: u128) -> Result<Option<u128>, StoreError> {
         let looks = self.shards.all().iter().map(|shard| body_of_key(shard, project, key));
-        let found = try_join_all(looks).await.map_err(own)?;
-        Ok(found.into_iter().flatten().next())
+        let mut missing = Ok(None);
+        for look in join_all(looks).await {
+            match look {
+                Ok(Some(body)) => return Ok(Some(body)),
+                Ok(None) => {}
+                Err(failure) => missing = Err(own(failure)),
+            }
+        }
+        missing
     }
 
     pub(crate) async fn ledger_rows(&self) -> Result<Vec<LedgerRow>, StoreError> {

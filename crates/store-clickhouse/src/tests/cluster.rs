@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use model::position::{Incarnation, Partition};
-use store::{Counts, QueryLimits, SeenKey, Store, StoreError, WriteError, conformance};
+use store::{Counts, QueryLimits, SeenKey, Store, StoreError, WriteBatch, WriteError, conformance};
 use store_sql::Statement;
 use test_backends::clickhouse::{CLUSTER, ClickHouse, READER};
 
@@ -143,7 +143,7 @@ async fn a_dead_shard_stops_its_own_partitions_only() {
     let database = pair[0].database();
     let store = ClickHouseStore::open(config(&pair, &database)).await.expect("a store");
     for partition in 0..2 {
-        store.write(range(partition, 0, 10)).await.expect("a write");
+        store.write(keyed(partition)).await.expect("a write");
     }
     let alive = pair[0].query(&format!("SELECT DISTINCT QueuePartition FROM {database}.otel_logs_local"));
     let alive: u32 = alive.parse().expect("one partition");
@@ -151,6 +151,9 @@ async fn a_dead_shard_stops_its_own_partitions_only() {
     store.write(range(alive, 10, 20)).await.expect("a write to the shard that lives");
     let refused = store.write(range(1 - alive, 10, 20)).await;
     assert!(matches!(refused, Err(WriteError::Unavailable(_))), "{refused:?}");
+    assert_eq!(store.seen_key("p", alive.into()).await.expect("a look"), Some(100 + u128::from(alive)));
+    let unknown = store.seen_key("p", 99).await;
+    assert!(matches!(unknown, Err(StoreError::Unavailable(_))), "the dead shard may have it: {unknown:?}");
     let count = "SELECT count(*) AS n FROM logs";
     let partial = store.sql("p".into(), count, QueryLimits::default()).await;
     assert!(matches!(partial, Err(StoreError::Unavailable(_))), "{partial:?}");
@@ -161,15 +164,19 @@ async fn a_dead_shard_stops_its_own_partitions_only() {
     assert_eq!(counts_of(&pair.each_ref(), &database), [40; 3]);
 }
 
+/// A first write of a partition, with an idempotency key of its number.
+fn keyed(partition: u32) -> WriteBatch {
+    let received = i64::try_from(std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos()).expect("this century");
+    let body = 100 + u128::from(partition);
+    let key = SeenKey { project: "p".into(), key: partition.into(), body, received };
+    WriteBatch { keys: vec![key], ..range(partition, 0, 10) }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_found_on_whichever_shard_it_is() {
     let (store, _) = open().await;
-    let received = i64::try_from(std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos()).expect("this century");
     for partition in 0..4 {
-        let key = SeenKey { project: "p".into(), key: partition.into(), body: 100 + u128::from(partition), received };
-        let mut range = range(partition, 0, 1);
-        range.keys = vec![key];
-        store.write(range).await.expect("a write");
+        store.write(keyed(partition)).await.expect("a write");
     }
     for key in 0..4 {
         assert_eq!(store.seen_key("p", key).await.expect("a look"), Some(100 + key));
