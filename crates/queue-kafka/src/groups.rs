@@ -24,6 +24,7 @@ use crate::health::Health;
 use crate::topic::ASK_TIME_MAX;
 
 /// Well under the second after which a commit must be durable.
+const RENEW_FLUSH_MAX: Duration = Duration::from_secs(1);
 const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -273,7 +274,8 @@ impl Group {
     /// Another member joins, then this one leaves: its partitions go the way of any that leaves.
     async fn renew(&self, config: &KafkaConfig, health: &Arc<Health>, name: &str) -> Result<(), QueueError> {
         let failed = |error: KafkaError| QueueError::Io(std::io::Error::other(error.to_string()));
-        self.flush().await;
+        // What can't be committed now is committed by the next member.
+        let _ = tokio::time::timeout(RENEW_FLUSH_MAX, self.flush()).await;
         let new = Arc::new(connect(config, health, name, &self.state).map_err(failed)?);
         if self.joined.load(Ordering::Acquire) {
             new.subscribe(&[&self.topic]).map_err(failed)?;

@@ -29,7 +29,11 @@ pub(crate) async fn run(shared: Weak<Shared>, mut certificates: Certificates) {
         };
         tokio::time::sleep(interval).await;
         let Some(shared) = shared.upgrade() else { return };
-        follow(&shared, &mut certificates).await;
+        let followed = follow(&shared, &mut certificates).await;
+        // Clients that the brokers no longer let in would only wait, and nothing is looked after without them.
+        if !followed && shared.health.is_down() {
+            continue;
+        }
         look(&shared).await;
         shared.readers.sweep();
         shared.transactions.sweep().await;
@@ -43,19 +47,23 @@ pub(crate) async fn run(shared: Weak<Shared>, mut certificates: Certificates) {
 }
 
 /// New clients for new certificates. Those that the brokers refuse, or that do not fit together yet, are tried again; the
-/// clients that run go on meanwhile.
-async fn follow(shared: &Arc<Shared>, certificates: &mut Certificates) {
+/// clients that run go on meanwhile. Returns whether those that run have the certificates of now.
+async fn follow(shared: &Arc<Shared>, certificates: &mut Certificates) -> bool {
     let config = shared.config.clone();
-    let Ok(now) = blocking(move || Ok(Certificates::read(&config))).await else { return };
+    let Ok(now) = blocking(move || Ok(Certificates::read(&config))).await else { return true };
     if now == *certificates {
-        return;
+        return true;
     }
     match shared.renew().await {
         Ok(()) => {
             tracing::info!("the certificates for Kafka changed; new clients took the place of those that ran");
             *certificates = now;
+            true
         }
-        Err(error) => tracing::warn!(%error, "the certificates for Kafka changed, but cannot be used"),
+        Err(error) => {
+            tracing::warn!(%error, "the certificates for Kafka changed, but cannot be used");
+            false
+        }
     }
 }
 

@@ -107,8 +107,8 @@ impl Drop for Cursor {
 /// What came next.
 enum Event {
     Message(Delivery),
-    /// A message of another producer that belongs to nobody.
-    Skipped,
+    /// A message of another producer that belongs to nobody, at this offset.
+    Skipped(i64),
     End,
     Failed(KafkaError),
 }
@@ -166,7 +166,10 @@ impl Readers {
                     drop(lease.cursor.take());
                     return Err(ReadError::Failed(error));
                 }
-                Ok(event) => cursor.take_in(event),
+                Ok(event) => {
+                    self.count(cursor.partition, &event);
+                    cursor.take_in(event);
+                }
                 Err(_) if caught_up => return Ok(Vec::new()),
                 Err(_) if tokio::time::Instant::now() >= give_up => {
                     let what = format!("partition {partition}: no messages came from {from}");
@@ -183,7 +186,10 @@ impl Readers {
                     failed = true;
                     break;
                 }
-                Some(event) => cursor.take_in(event),
+                Some(event) => {
+                    self.count(cursor.partition, &event);
+                    cursor.take_in(event);
+                }
                 None => break,
             }
         }
@@ -217,7 +223,7 @@ impl Readers {
                     cursor.next = end;
                     return Ok(true);
                 }
-                Ok(Event::Skipped) => {}
+                Ok(Event::Skipped(_)) => {}
                 Ok(event @ Event::Message(_)) => {
                     cursor.take_in(event);
                     return Ok(false);
@@ -242,17 +248,16 @@ impl Readers {
                     let position = Position(u64::try_from(record.offset()).unwrap_or_default());
                     Event::Message(Delivery { position, message })
                 }
-                None => {
-                    self.skipped(cursor.partition, record.offset());
-                    Event::Skipped
-                }
+                None => Event::Skipped(record.offset()),
             },
             Err(KafkaError::PartitionEOF(_)) => Event::End,
             Err(error) => Event::Failed(error),
         }
     }
 
-    fn skipped(&self, partition: u32, offset: i64) {
+    /// Counts and tells of what is left out.
+    fn count(&self, partition: u32, event: &Event) {
+        let Event::Skipped(offset) = event else { return };
         self.metrics.foreign_skipped();
         let mut warned = self.skip_warned.lock();
         if warned.is_none_or(|at| at.elapsed() > SKIP_WARN_INTERVAL) {
@@ -419,7 +424,7 @@ impl Cursor {
                 self.buffered.push_back(delivery);
             }
             Event::End => self.at_end = true,
-            Event::Skipped | Event::Failed(_) => self.at_end = false,
+            Event::Skipped(_) | Event::Failed(_) => self.at_end = false,
         }
     }
 
