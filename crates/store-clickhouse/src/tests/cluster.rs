@@ -81,7 +81,7 @@ async fn partitions_are_spread_and_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn racing_nodes_place_a_partition_once() {
     let (_, config) = open().await;
-    let nodes = (0..3).map(|_| node(&config, Duration::from_millis(50)));
+    let nodes = (0..3).map(|_| node(&config, Duration::from_secs(2)));
     let nodes = futures::future::join_all(nodes).await;
     let writers = nodes.into_iter().map(|store| {
         tokio::spawn(async move {
