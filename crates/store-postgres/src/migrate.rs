@@ -14,7 +14,7 @@ pub(crate) const LOCK: i64 = 0x6465_766c_6f67_7300;
 pub(crate) const SQL_ROLE: &str = "devlogs_sql";
 
 /// In order; the number of a migration is its place, from 1. A released one is never changed.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+pub(crate) const MIGRATIONS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
 
 /// Brings the tables to this version and says how records are kept.
 ///
