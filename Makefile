@@ -42,6 +42,9 @@ generate: web/node_modules/.package-lock.json ## Write the generated files again
 crash: build ## The long crash run: random SIGKILLs under load until you stop it
 	DEVLOGS_CRASH_ROUNDS=1000 scripts/test crash
 
+cuts: build ## The long run of network cuts between each pair of a fleet
+	DEVLOGS_CUT_ROUNDS=40 scripts/test cuts
+
 # Empty: all of them, listed in scripts/fuzz.
 TARGET ?=
 SECONDS_EACH ?= 60
