@@ -179,6 +179,20 @@ async fn letters(server: &Server, count: usize) -> Vec<Value> {
     }
 }
 
+/// Waits until this process has buried so many records itself: letters of the one before are there at once.
+async fn buried(server: &Server, count: u64) {
+    let since = Instant::now();
+    loop {
+        let (_, ledger) = server.get("/api/v1/ledger?project=*").await;
+        let rows = ledger["ledger"].as_array().into_iter().flatten();
+        if rows.filter_map(|row| row["dead_lettered"].as_u64()).sum::<u64>() == count {
+            return;
+        }
+        assert!(since.elapsed() < PATIENCE, "{ledger}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_topic_of_dead_letters_follows_the_commands() {
     let _alone = alone().await;
@@ -222,6 +236,7 @@ async fn the_topic_of_dead_letters_follows_the_commands() {
     }
 
     let server = start("1").await;
+    buried(&server, 3).await;
     letters(&server, 3).await;
     for (command, id) in [("drop", &ids[0]), ("retry", &ids[1])] {
         let (code, _, err) = client(&server, &["dead-letters", command, id]).await;
