@@ -82,7 +82,7 @@ pub enum Listener {
 pub struct Kafka {
     nodes: Vec<Node>,
     /// `1/`, `2/` … with `server.properties`, `data/` and `log`; certificates beside them.
-    dir: TempDir,
+    _dir: TempDir,
 }
 
 #[derive(Debug)]
@@ -131,15 +131,7 @@ impl Kafka {
             let threads: Vec<_> = (0..ports.len()).map(|index| scope.spawn(move || start(index))).collect();
             threads.into_iter().map(|thread| thread.join().expect("a node that starts")).collect()
         });
-        Self { nodes, dir }
-    }
-
-    /// The listeners with TLS trust this authority from the next start of a node on.
-    ///
-    /// # Panics
-    /// When the file can't be written.
-    pub fn trust(&self, ca: &str) {
-        fs::write(self.dir.path().join("ca.pem"), ca).expect("a file for certificates");
+        Self { nodes, _dir: dir }
     }
 
     /// Addresses to begin with, without TLS.

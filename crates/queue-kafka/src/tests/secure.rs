@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use queue::conformance::{message, request};
+use queue::conformance::message;
 use queue::{Queue, QueueError};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use test_backends::kafka::{Kafka, KafkaOptions, Listener, Secure};
 
-use super::{LONG, ZERO, config_at, numbers, open, read_all};
+use super::{ZERO, config_at, numbers, open, read_all};
 use crate::{KafkaConfig, KafkaQueue, Mechanism, Metrics, Sasl, Tls};
 
 /// An authority and what it signed.
@@ -48,70 +48,6 @@ async fn carries_a_message(config: &KafkaConfig) {
     let position = queue.append(ZERO, message(7, 100)).await.expect("stored");
     assert_eq!(numbers(&read_all(&queue, ZERO).await).get(&position), Some(&7));
     queue.close().await.expect("closed");
-}
-
-/// New files for old: the brokers trust another authority after a restart, so that clients with the old files are lost.
-#[tokio::test(flavor = "multi_thread")]
-async fn renewed_certificates_are_used_without_a_restart() {
-    let (authority, successor) = (Authority::new(), Authority::new());
-    let (broker_cert, broker_key) = authority.sign("127.0.0.1");
-    let secure = Secure {
-        key_and_cert: format!("{broker_key}{broker_cert}"),
-        ca: authority.pem.clone(),
-        user: "ann".to_owned(),
-        password: "secret1".to_owned(),
-    };
-    let options = KafkaOptions { secure: Some(secure), ..KafkaOptions::default() };
-    let mut kafka = tokio::task::spawn_blocking(move || Kafka::start(&options)).await.expect("a broker");
-    let dir = tempfile::tempdir().expect("a directory");
-    let files = |authority: &Authority| {
-        let (cert, key) = authority.sign("collector");
-        (write(dir.path(), "cert.pem", &cert), write(dir.path(), "key.pem", &key))
-    };
-    let (cert, cert_key) = files(&authority);
-    let tls = Tls { ca: Some(write(dir.path(), "ca.pem", &authority.pem)), cert: Some(cert), cert_key: Some(cert_key) };
-    let config =
-        KafkaConfig { tls: Some(tls), message_bytes_max: 20_000, ..config_at(&kafka.brokers_at(Listener::Tls)) };
-    let queue = open(&config).await;
-    let mut assigned = queue.join("processor").await.expect("a member");
-    assigned.wait_for(|partitions| partitions.len() == 2).await.expect("all partitions");
-    let first = queue.append(ZERO, message(1, 100)).await.expect("stored");
-    queue.append(ZERO, request(2, 60_000)).await.expect("stored in parts");
-    assert_eq!(read_all(&queue, ZERO).await[0].position, first);
-
-    // A file that does not fit the other, and a stranger's: those that run go on.
-    write(dir.path(), "cert.pem", &successor.sign("collector").0);
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    queue.append(ZERO, message(3, 100)).await.expect("stored by the old clients");
-    files(&successor);
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    queue.append(ZERO, message(4, 100)).await.expect("stored by the old clients");
-
-    kafka.kill(1);
-    kafka.trust(&successor.pem);
-    let mut kafka = tokio::task::spawn_blocking(move || {
-        kafka.restart(1);
-        kafka
-    })
-    .await
-    .expect("a broker that trusts another");
-    let since = Instant::now();
-    while let Err(error) = queue.append(ZERO, message(5, 100)).await {
-        assert!(since.elapsed() < Duration::from_secs(60), "{error}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    eprintln!("the new certificates were in use after {:?}", since.elapsed());
-    let last = queue.append(ZERO, request(6, 60_000)).await.expect("stored in parts");
-    let read = read_all(&queue, ZERO).await;
-    assert_eq!(read.last().map(|delivery| delivery.position), Some(last));
-    queue.commit("processor", ZERO, last.next()).await.expect("committed");
-    let all = async { assigned.wait_for(|partitions| partitions.len() == 2).await.is_ok() };
-    assert_eq!(tokio::time::timeout(LONG, all).await, Ok(true), "the member must have its partitions again");
-    queue.close().await.expect("closed");
-    let queue = open(&config).await;
-    assert_eq!(queue.committed("processor", ZERO).await.expect("a position"), Some(last.next()));
-    queue.close().await.expect("closed");
-    kafka.kill(1);
 }
 
 async fn is_refused(config: KafkaConfig, word: &str) {
