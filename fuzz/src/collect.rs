@@ -17,6 +17,8 @@ mod json;
 #[expect(dead_code, reason = "answers are not fuzzed")]
 #[path = "../../crates/server/src/collect/otlp.rs"]
 mod otlp_format;
+#[path = "../../crates/server/src/collect/plain.rs"]
+mod plain;
 
 use std::sync::{Arc, LazyLock};
 

@@ -12,11 +12,20 @@ mod sql;
 #[expect(dead_code, reason = "decoders use a part of it")]
 #[path = "../../crates/server/src/error.rs"]
 mod error;
+#[expect(dead_code, reason = "deliveries are not fuzzed")]
 #[path = "../../crates/queue/src/message.rs"]
 mod message;
 #[expect(dead_code, reason = "decoders use a part of it")]
 #[path = "../../crates/server/src/metrics.rs"]
 mod metrics;
+
+/// What a message's module names of the queue's errors.
+#[derive(Debug)]
+#[expect(dead_code, reason = "numbers are not drawn")]
+pub(crate) enum QueueError {
+    Io(std::io::Error),
+    TooLarge { bytes: usize, bytes_max: usize },
+}
 
 pub use collect::{body, ingest, otlp, otlp_json};
 pub use cursor::cursor;
