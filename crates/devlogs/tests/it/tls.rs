@@ -45,7 +45,6 @@ impl Fixture {
         let file = |name: &str| dir.path().join("certs").join(name).display().to_string();
         let [cert, key, ca, crl] = ["server.pem", "server-key.pem", "ca.pem", "crl.pem"].map(file);
         certificates(&dir.path().join("certs").display().to_string()).await;
-        std::fs::write(dir.path().join("lines"), "{\"message\":\"over the wire\"}\n").expect("written");
         let environment = [
             ("DEVLOGS_TLS__CERT", cert.as_str()),
             ("DEVLOGS_TLS__KEY", key.as_str()),
@@ -75,12 +74,14 @@ impl Fixture {
         [("DEVLOGS_CA", ca.as_str()), ("DEVLOGS_CERT", cert.as_str()), ("DEVLOGS_CERT_KEY", key.as_str())]
     }
 
-    /// Ships one line as the web server.
-    async fn send(&self) -> (bool, String) {
+    /// Ships one line as the web server, another one for each number: the same would be known by its idempotency key, and
+    /// not be stored again.
+    async fn send(&self, number: u32) -> (bool, String) {
         let mut files = Default::default();
         let environment = self.client("web", &mut files);
         let lines = self.path("lines");
-        // A place of its own each time: what was sent before is sent again.
+        std::fs::write(&lines, format!("{{\"message\":\"over the wire\",\"n\":{number}}}\n")).expect("written");
+        // A place of its own each time, so that the file is sent from its start.
         let state = folder();
         let state = state.path().display().to_string();
         let environment = [&environment[..], &[("XDG_STATE_HOME", &*state)]].concat();
@@ -106,13 +107,14 @@ async fn a_certificate_sends_searches_and_tails_until_it_is_revoked() {
     let mut lines = BufReader::new(tail.stdout.take().expect("piped")).lines();
     // The tail shows what comes once it listens: lines are sent until one is seen.
     let seen = async {
-        loop {
-            let (sent, said) = fixture.send().await;
+        for number in 0.. {
+            let (sent, said) = fixture.send(number).await;
             assert!(sent, "{said}");
             if let Ok(line) = tokio::time::timeout(std::time::Duration::from_millis(500), lines.next_line()).await {
-                break line.expect("readable").expect("a line");
+                return line.expect("readable").expect("a line");
             }
         }
+        unreachable!("numbers do not end")
     };
     let line = tokio::time::timeout(PATIENCE * 2, seen).await.expect("a record over the tail");
     assert!(line.contains("over the wire") && line.contains("\"service\":\"web\""), "{line}");
