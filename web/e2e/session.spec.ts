@@ -75,7 +75,7 @@ it('shows one project at a time, also live, and stays with it', async () => {
   await page.getByRole('button', { name: 'Project: default' }).click();
   await page.getByRole('menuitem', { name: PROJECT }).click();
   await page.getByRole('row').filter({ hasText: words[PROJECT] }).waitFor();
-  expect(await page.getByRole('row').filter({ hasText: words.default }).count()).toBe(0);
+  await page.getByRole('row').filter({ hasText: words.default }).waitFor({ state: 'detached' });
   expect(new URL(page.url()).searchParams.get('project')).toBe(PROJECT);
 
   await page.getByRole('button', { name: 'Live', exact: true }).click();

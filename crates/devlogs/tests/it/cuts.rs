@@ -12,7 +12,7 @@ use test_backends::postgres::{Postgres, PostgresOptions};
 use test_backends::redis::{Options as RedisOptions, Redis};
 
 use crate::fleet::{
-    API, COLLECTOR, Environment, Fleet, PROCESSOR, in_clickhouse, in_postgres, metadata_in, on_kafka, on_redis,
+    API, COLLECTOR, Environment, Fleet, PROCESSOR, in_clickhouse, in_postgres, metadata_in, on_kafka, on_redis, told,
 };
 use crate::harness::alone;
 use crate::load::Load;
@@ -32,7 +32,7 @@ struct Links(Vec<(String, Proxy)>);
 impl Links {
     /// Lets each of the roles reach a server, whose address has this name in the environment, through a proxy of its own.
     async fn cut(&mut self, fleet: &mut Fleet, roles: &[&'static str], name: &'static str, server: &Environment) {
-        let (_, address) = server.iter().find(|(other, _)| *other == name).expect("an address");
+        let address = told(server, name);
         for role in roles {
             let (_, port) = address.rsplit_once("127.0.0.1:").expect("a loopback address");
             let port: String = port.chars().take_while(char::is_ascii_digit).collect();

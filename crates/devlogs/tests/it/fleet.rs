@@ -17,6 +17,11 @@ pub(crate) const API: &str = "api";
 /// What nodes are told about the servers that they share.
 pub(crate) type Environment = Vec<(&'static str, String)>;
 
+/// The value of a setting.
+pub(crate) fn told<'a>(environment: &'a Environment, name: &str) -> &'a str {
+    &environment.iter().find(|(other, _)| *other == name).expect("a setting of this name").1
+}
+
 pub(crate) fn on_kafka(kafka: &Kafka) -> Environment {
     vec![
         ("DEVLOGS_QUEUE__BACKEND", "kafka".to_owned()),

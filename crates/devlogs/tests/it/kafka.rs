@@ -11,6 +11,7 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 use test_backends::kafka::{Kafka, KafkaOptions};
 
+use crate::dead_letters::letters_until;
 use crate::fleet::{Environment, on_kafka};
 use crate::harness::{Options, PATIENCE, Server, alone, answer, client, folder, next_frame, tail};
 
@@ -165,20 +166,6 @@ fn watched(kafka: &Kafka) -> BTreeMap<String, String> {
     }
 }
 
-async fn letters(server: &Server, count: usize) -> Vec<Value> {
-    let since = Instant::now();
-    loop {
-        let (code, out, err) = client(server, &["dead-letters", "list", "--output", "json"]).await;
-        assert_eq!(code, Some(0), "{err}");
-        let letters: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        if letters.len() == count {
-            return letters;
-        }
-        assert!(since.elapsed() < PATIENCE, "{letters:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 /// Waits until this process has buried so many records itself: letters of the one before are there at once.
 async fn buried(server: &Server, count: u64) {
     let since = Instant::now();
@@ -220,7 +207,7 @@ async fn the_topic_of_dead_letters_follows_the_commands() {
     let mut ids = Vec::new();
     for _ in 0..2 {
         let server = start("1").await;
-        let found = letters(&server, 3).await;
+        let found = letters_until(&server, 3).await;
         ids = found.iter().map(|letter| letter["id"].as_str().expect("an id").to_owned()).collect();
         ids.sort();
         let since = Instant::now();
@@ -237,13 +224,13 @@ async fn the_topic_of_dead_letters_follows_the_commands() {
 
     let server = start("1").await;
     buried(&server, 3).await;
-    letters(&server, 3).await;
+    letters_until(&server, 3).await;
     for (command, id) in [("drop", &ids[0]), ("retry", &ids[1])] {
         let (code, _, err) = client(&server, &["dead-letters", command, id]).await;
         assert_eq!(code, Some(0), "{err}");
     }
     // What was sent again fails again.
-    let left = letters(&server, 2).await;
+    let left = letters_until(&server, 2).await;
     assert!(left.iter().all(|letter| letter["id"] != ids[0].as_str()), "{left:?}");
     let since = Instant::now();
     while !watched(&kafka).keys().eq(&ids[1..]) {

@@ -8,7 +8,7 @@ use test_backends::redis::{Options as RedisOptions, Redis};
 
 use crate::dead_letters::letters_until;
 use crate::fleet::{
-    API, COLLECTOR, Environment, Fleet, PROCESSOR, in_clickhouse, in_postgres, metadata_in, on_kafka, on_redis,
+    API, COLLECTOR, Environment, Fleet, PROCESSOR, in_clickhouse, in_postgres, metadata_in, on_kafka, on_redis, told,
 };
 use crate::harness::{Server, client};
 use crate::replay::{assert_sound, ids, replay};
@@ -52,10 +52,6 @@ impl Administrator for OnPostgres<'_> {
     fn empty(&self) {
         self.0.psql(&self.1, "TRUNCATE devlogs_records, devlogs_overflow");
     }
-}
-
-fn told<'a>(environment: &'a Environment, name: &str) -> &'a str {
-    &environment.iter().find(|(other, _)| *other == name).expect("a setting of this name").1
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use store::{Counts, QueryLimits, SeenKey, Store, StoreError, WriteBatch, WriteEr
 use store_sql::Statement;
 use test_backends::clickhouse::{CLUSTER, ClickHouse, READER};
 
-use super::rig::{self, Dice, counts_of, die_anywhere, node, range, write_all};
+use super::rig::{self, Dice, counts_of, die_anywhere, node, range, write_all, write_all_while};
 use crate::{ClickHouseConfig, ClickHouseStore};
 
 type Pair = [ClickHouse; 2];
@@ -115,22 +115,17 @@ async fn a_killed_shard_loses_and_doubles_nothing() {
     for partition in 0..4 {
         stores[0].write(range(partition, 0, 1)).await.expect("a first write");
     }
-    let writers: Vec<_> = (0_u32..)
-        .zip(stores)
-        .map(|(partition, store)| tokio::spawn(async move { write_all(&store, partition, END).await }))
-        .collect();
-    let mut dice = Dice::new(6);
-    for round in 0..4 {
-        tokio::time::sleep(Duration::from_millis(400) + dice.micros(700_000)).await;
-        tokio::task::block_in_place(|| {
-            pair[round % 2].kill();
-            pair[round % 2].restart();
-        });
-    }
-    let mut failures = 0;
-    for writer in writers {
-        failures += writer.await.expect("a writer");
-    }
+    let kills = async {
+        let mut dice = Dice::new(6);
+        for round in 0..4 {
+            tokio::time::sleep(Duration::from_millis(400) + dice.micros(700_000)).await;
+            tokio::task::block_in_place(|| {
+                pair[round % 2].kill();
+                pair[round % 2].restart();
+            });
+        }
+    };
+    let failures = write_all_while(stores, END, kills).await;
     assert!(failures > 0, "no write met a killed server");
     assert_eq!(counts_of(&pair.each_ref(), &database), [4 * END; 3]);
     assert_eq!(spread(&pair, &database), [2 * END; 2]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use store::{Store, WriteError};
 use test_backends::clickhouse::ClickHouse;
 
-use super::rig::{Dice, config, counts, die_anywhere, node, open, range, write_all};
+use super::rig::{Dice, config, counts, die_anywhere, node, open, range, write_all_while};
 use crate::ClickHouseStore;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,22 +24,17 @@ async fn a_killed_server_loses_and_doubles_nothing() {
     const END: u64 = 900;
     let stores = [0; 3].map(|_| node(&config, Duration::from_millis(50)));
     let stores = futures::future::join_all(stores).await;
-    let writers: Vec<_> = (0_u32..)
-        .zip(stores)
-        .map(|(partition, store)| tokio::spawn(async move { write_all(&store, partition, END).await }))
-        .collect();
-    let mut dice = Dice::new(5);
-    for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(500) + dice.micros(900_000)).await;
-        tokio::task::block_in_place(|| {
-            server.kill();
-            server.restart();
-        });
-    }
-    let mut failures = 0;
-    for writer in writers {
-        failures += writer.await.expect("a writer");
-    }
+    let kills = async {
+        let mut dice = Dice::new(5);
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(500) + dice.micros(900_000)).await;
+            tokio::task::block_in_place(|| {
+                server.kill();
+                server.restart();
+            });
+        }
+    };
+    let failures = write_all_while(stores, END, kills).await;
     assert!(failures > 0, "no write met the killed server");
     assert_eq!(counts(&server, &database), [3 * END; 3]);
 }

@@ -3,11 +3,9 @@
 
 use std::fs;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use model::Batch;
-use model::position::{Incarnation, Partition, Position};
+use model::position::Incarnation;
 use store::conformance::generate;
 use store::{Store, WriteBatch};
 use test_backends::clickhouse::ClickHouse;
@@ -21,17 +19,7 @@ const BATCH_ROWS: u64 = 10_000;
 const ROWS: u64 = BATCHES * BATCH_ROWS;
 
 fn range(from: u64, now: i64) -> WriteBatch {
-    let mut batch = Batch::new(Arc::from("shop"));
-    (from * BATCH_ROWS..(from + 1) * BATCH_ROWS).for_each(|index| batch.push(&generate::request(index, now)));
-    WriteBatch {
-        incarnation: Incarnation(1),
-        partition: Partition(0),
-        from: Position(from),
-        next: Position(from + 1),
-        batches: vec![batch],
-        keys: Vec::new(),
-        counts: Vec::new(),
-    }
+    generate::requests(Incarnation(1), from, from * BATCH_ROWS..(from + 1) * BATCH_ROWS, now)
 }
 
 /// CPU seconds of this process so far.

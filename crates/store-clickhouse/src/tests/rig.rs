@@ -111,6 +111,20 @@ pub async fn write_all(store: &ClickHouseStore, partition: u32, end: u64) -> u64
     failures
 }
 
+/// Writes a partition with each store, all at once, while `disturb` does what it does. Returns how often the store was away.
+pub async fn write_all_while(stores: Vec<ClickHouseStore>, end: u64, disturb: impl Future<Output = ()>) -> u64 {
+    let writers: Vec<_> = (0_u32..)
+        .zip(stores)
+        .map(|(partition, store)| tokio::spawn(async move { write_all(&store, partition, end).await }))
+        .collect();
+    disturb.await;
+    let mut failures = 0;
+    for writer in writers {
+        failures += writer.await.expect("a writer");
+    }
+    failures
+}
+
 /// Writes `partitions` partitions to `end` at least. Every write is dropped after a random time, in the middle of whatever it
 /// does there, and a new node goes on. Returns how many records there must be.
 pub async fn die_anywhere(mut store: ClickHouseStore, config: &ClickHouseConfig, partitions: u32, end: u64) -> u64 {

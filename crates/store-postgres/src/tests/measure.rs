@@ -1,11 +1,8 @@
 //! How fast writing is, beside PostgreSQL's own COPY of the same rows. Run it by name:
 //! `cargo test -p devlogs-store-postgres -- --ignored --nocapture measure`.
 
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use model::Batch;
-use model::position::{Partition, Position};
 use store::conformance::generate;
 use store::{Store, WriteBatch};
 use test_backends::postgres::{Postgres, PostgresOptions};
@@ -16,17 +13,7 @@ const BATCHES: u64 = 20;
 const BATCH_ROWS: u64 = 10_000;
 
 fn range(from: u64, now: i64) -> WriteBatch {
-    let mut batch = Batch::new(Arc::from("shop"));
-    (from * BATCH_ROWS..(from + 1) * BATCH_ROWS).for_each(|index| batch.push(&generate::request(index, now)));
-    WriteBatch {
-        incarnation: INCARNATION,
-        partition: Partition(0),
-        from: Position(from),
-        next: Position(from + 1),
-        batches: vec![batch],
-        keys: Vec::new(),
-        counts: Vec::new(),
-    }
+    generate::requests(INCARNATION, from, from * BATCH_ROWS..(from + 1) * BATCH_ROWS, now)
 }
 
 #[tokio::test(flavor = "multi_thread")]

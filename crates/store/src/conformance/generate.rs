@@ -3,10 +3,14 @@
 
 use std::borrow::Cow;
 use std::ops::{Bound, Range};
+use std::sync::Arc;
 
 use model::number::Number;
+use model::position::{Incarnation, Partition, Position};
 use model::query::{Field, Glob, Literal, Pattern, Query, Test, Text, WordPattern};
-use model::{Fields, Level, Record, RecordId, Severity, SpanId, TraceId, Value};
+use model::{Batch, Fields, Level, Record, RecordId, Severity, SpanId, TraceId, Value};
+
+use crate::WriteBatch;
 
 /// SplitMix64.
 #[derive(Debug, Clone)]
@@ -313,7 +317,7 @@ pub fn range(random: &mut Random) -> Range<i64> {
 }
 
 /// What a web application logs for a request, for measurements.
-pub fn request(index: u64, now: i64) -> Record<'static> {
+fn request(index: u64, now: i64) -> Record<'static> {
     let text = |text: String| Value::String(Cow::Owned(text));
     Record {
         id: RecordId {
@@ -342,5 +346,20 @@ pub fn request(index: u64, now: i64) -> Record<'static> {
             (Cow::Borrowed("user_id"), text(format!("user_{}", index % 5_003))),
         ],
         resource: vec![(Cow::Borrowed("k8s.pod.name"), text("shop-web-7d9f".to_owned()))],
+    }
+}
+
+/// A range of one position with the requests of these numbers, for measurements.
+pub fn requests(incarnation: Incarnation, position: u64, numbers: Range<u64>, now: i64) -> WriteBatch {
+    let mut batch = Batch::new(Arc::from("shop"));
+    numbers.for_each(|number| batch.push(&request(number, now)));
+    WriteBatch {
+        incarnation,
+        partition: Partition(0),
+        from: Position(position),
+        next: Position(position + 1),
+        batches: vec![batch],
+        keys: Vec::new(),
+        counts: Vec::new(),
     }
 }
