@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::limits::Limits;
-use queue::Queue;
+use queue::{Pace, Queue};
 use store::Store;
 use tokio::sync::watch;
 use transform::Transforms;
@@ -105,5 +105,7 @@ pub struct Context {
     pub dead_letters: Arc<dyn DeadLetters>,
     /// A change takes effect with the next batch.
     pub transforms: watch::Receiver<Arc<Transforms>>,
+    /// Told what is stored, where collectors of this process wait for that.
+    pub pace: Option<Arc<Pace>>,
     pub metrics: Metrics,
 }

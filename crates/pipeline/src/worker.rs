@@ -222,6 +222,7 @@ impl Worker {
                 // Moved to where this range ends: an earlier try was stored though its answer was lost.
                 Ok(()) | Err(WriteError::Moved { .. }) => {
                     self.next = next;
+                    self.make_room(range);
                     self.context.metrics.written(&counts, begun.elapsed());
                     self.context.metrics.miscounted(miscounted);
                     return Ok(Written::Stored);
@@ -231,6 +232,14 @@ impl Worker {
                     retry.pause(&error, &self.context.metrics, &self.stop).await?;
                 }
             }
+        }
+    }
+
+    /// Lets collectors append as much as was stored.
+    fn make_room(&self, range: &[Planned]) {
+        if let (Some(pace), Some(last)) = (&self.context.pace, range.last()) {
+            let bytes = range.iter().map(|planned| payload_bytes(&planned.delivery)).sum();
+            pace.stored(self.lane.partition, bytes, last.delivery.message.headers.received);
         }
     }
 

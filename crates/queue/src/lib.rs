@@ -4,6 +4,7 @@
 //! - [`message`]: what travels: OTLP bytes and headers that come only from the credential;
 //! - [`letter`]: what is shown of records that could not be stored;
 //! - [`embedded`]: partitioned segment files on local disk with group-commit fsync;
+//! - [`pace`]: how far appends may run ahead of a processor in the same process;
 //! - [`metrics`]: what the queue counts.
 
 pub mod conformance;
@@ -11,6 +12,7 @@ pub mod embedded;
 pub mod letter;
 pub mod message;
 pub mod metrics;
+pub mod pace;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use tokio::sync::watch;
 
 pub use letter::Letter;
 pub use message::{Delivery, Headers, IdempotencyKey, Message, Part};
+pub use pace::Pace;
 
 /// A durable, partitioned log of messages.
 ///

@@ -98,6 +98,7 @@ pub struct Metrics {
     accepted: Family<ByProtocol, Counter>,
     rejected: Family<ByProtocol, Counter>,
     repeated: Counter,
+    paced: Counter,
     unconfirmed_keys: Counter,
     in_flight_bytes: Gauge,
     connections: Gauge,
@@ -124,6 +125,7 @@ impl Metrics {
             accepted: Family::default(),
             rejected: Family::default(),
             repeated: Counter::default(),
+            paced: Counter::default(),
             unconfirmed_keys: Counter::default(),
             in_flight_bytes: Gauge::default(),
             connections: Gauge::default(),
@@ -147,6 +149,11 @@ impl Metrics {
             "collector_repeated_requests",
             "Requests whose idempotency key was known, and which were answered without storing",
             metrics.repeated.clone(),
+        );
+        registry.register(
+            "collector_paced_requests",
+            "Requests that waited until the processor of this process had stored more",
+            metrics.paced.clone(),
         );
         registry.register(
             "collector_unconfirmed_keys",
@@ -204,6 +211,11 @@ impl Metrics {
     /// A request's idempotency key was known, and nothing was stored.
     pub fn repeated(&self) {
         self.repeated.inc();
+    }
+
+    /// A request waited for the processor of this process.
+    pub fn paced(&self) {
+        self.paced.inc();
     }
 
     /// A key can't be checked now and was good lately.

@@ -142,6 +142,7 @@ fn collector(state: &ServerState, parts: &Parts, settings: &Settings) -> Arc<Col
         state.clone(),
         parts.queue.clone(),
         Some(parts.keys.clone()),
+        parts.pace.clone(),
         CollectorConfig {
             limits: settings.collector.limits(),
             in_flight_bytes_max: settings.collector.inflight_max.bytes(),

@@ -108,6 +108,7 @@ fn start_processor(
         store: parts.store()?,
         dead_letters: Arc::new(parts.metadata.clone()),
         transforms: watch::Sender::new(transforms).subscribe(),
+        pace: parts.pace.clone(),
         metrics: parts.pipeline_metrics.clone(),
     };
     Ok(tokio::spawn(Processor::new(context).run(stop)))

@@ -8,7 +8,7 @@ use anyhow::Context;
 use metadata::Metadata;
 use pipeline::verify::Subject;
 use prometheus_client::registry::Registry;
-use queue::Queue;
+use queue::{Pace, Queue};
 use rustix::fs::Access;
 use server::collect::KeyLookup;
 use store::Store;
@@ -18,7 +18,11 @@ use super::backends;
 use super::late_keys::LateKeys;
 use crate::cli::Role;
 use crate::config::Settings;
+use crate::config::settings::QueueBackend;
 use crate::maintenance::Node;
+
+/// What may be acknowledged and not searchable yet, in bytes: some tenths of a second of what two cores store.
+const AHEAD_BYTES_MAX: usize = 8 << 20;
 
 /// Everything durable that the roles of this process need.
 pub struct Parts {
@@ -28,6 +32,8 @@ pub struct Parts {
     /// Who knows the idempotency keys that are stored.
     pub keys: Arc<dyn KeyLookup>,
     pub metadata: Metadata,
+    /// Where every role runs here, as with the embedded queue.
+    pub pace: Option<Arc<Pace>>,
     pub pipeline_metrics: pipeline::Metrics,
     pub server_metrics: Arc<server::metrics::Metrics>,
     pub gate: Arc<server::query::Gate>,
@@ -57,6 +63,8 @@ impl Parts {
             let store = backends::open_store(settings, &mut registry).await?;
             (Some(store.clone()), Arc::new(server::collect::StoreKeys(store)))
         };
+        let pace = (settings.queue.backend == QueueBackend::Embedded)
+            .then(|| Arc::new(Pace::new(queue.partitions(), AHEAD_BYTES_MAX)));
         let pipeline_metrics = pipeline::Metrics::register(&mut registry);
         let ours = registry.sub_registry_with_prefix("devlogs");
         Ok(Self {
@@ -64,6 +72,7 @@ impl Parts {
             store,
             keys,
             metadata,
+            pace,
             pipeline_metrics,
             server_metrics: Arc::new(server::metrics::Metrics::register(ours)),
             gate: Arc::new(server::query::Gate::register(ours, settings.api.queries_max)),

@@ -127,6 +127,7 @@ impl Rig {
             store: self.store.clone(),
             dead_letters: self.letters.clone(),
             transforms,
+            pace: None,
             metrics: self.metrics.clone(),
         };
         let stop = CancellationToken::new();

@@ -40,7 +40,7 @@ use http::{HeaderMap, StatusCode};
 use model::limits::Limits;
 use model::origin::{body_hash, key_hash};
 use model::position::Partition;
-use queue::{Headers, IdempotencyKey, Message, Queue, QueueError};
+use queue::{Headers, IdempotencyKey, Message, Pace, Queue, QueueError};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -98,6 +98,7 @@ pub struct Collector {
     config: CollectorConfig,
     budget: Arc<Budget>,
     keys: idempotency::Keys,
+    pace: Option<Arc<Pace>>,
     /// Bytes appended without a key, which choose the partition.
     spread: AtomicU64,
     /// As many bodies are decoded at once as there are cores.
@@ -164,11 +165,13 @@ struct Ready {
 }
 
 impl Collector {
-    /// `lookup` asks the store for idempotency keys; without it only this process's own are known here.
+    /// `lookup` asks the store for idempotency keys; without it only this process's own are known here. `pace` holds
+    /// appends back to what a processor of this process stores.
     pub fn new(
         state: ServerState,
         queue: Arc<dyn Queue>,
         lookup: Option<Arc<dyn KeyLookup>>,
+        pace: Option<Arc<Pace>>,
         config: CollectorConfig,
     ) -> Arc<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -177,6 +180,7 @@ impl Collector {
             keys: idempotency::Keys::new(config.keys_max, lookup).behind(queue.clone()),
             state,
             queue,
+            pace,
             config,
             spread: AtomicU64::new(0),
             decoders: Semaphore::new(cores),
@@ -280,11 +284,22 @@ impl Collector {
     }
 
     async fn append_to(&self, partition: Partition, message: Message) -> Result<(), ApiError> {
+        let admitted = match &self.pace {
+            Some(pace) => pace.admit(partition, message.payload.len()).await,
+            None => None,
+        };
+        if admitted.as_ref().is_some_and(|admitted| admitted.waited) {
+            self.state.metrics.paced();
+        }
         let append = self.queue.append(partition, message);
         match tokio::time::timeout(self.config.append_time_max, append).await {
-            Ok(result) => result.map(|_| ()).map_err(queue_error),
-            Err(_) => Err(queue_error(QueueError::Unknown("no answer in time".to_owned()))),
+            Ok(result) => result.map_err(queue_error)?,
+            Err(_) => return Err(queue_error(QueueError::Unknown("no answer in time".to_owned()))),
+        };
+        if let Some(admitted) = admitted {
+            admitted.appended();
         }
+        Ok(())
     }
 
     /// Counts a request by its outcome.

@@ -78,7 +78,7 @@ impl Bench {
             metrics: Arc::new(Metrics::register(&mut Registry::default())),
             health: Arc::new(Health::default()),
         };
-        let collector = Collector::new(state.clone(), queue.clone(), None, config);
+        let collector = Collector::new(state.clone(), queue.clone(), None, None, config);
         Self { collector, state, queue, _dir: dir }
     }
 

@@ -28,6 +28,9 @@ pub enum Needs {
     Any(Vec<Needs>),
 }
 
+/// Of a word in the hole of a template so much of both ends is in the filter, if it has no digit.
+pub(crate) const EDGE_BYTES: usize = 3;
+
 /// Longest text of a field that is in the filter.
 const VALUE_BYTES_MAX: usize = 128;
 
@@ -35,6 +38,16 @@ impl Needs {
     /// A whole folded word of the message, as `model::query::words` cuts it.
     pub fn word(folded: &[u8]) -> Self {
         Self::Token(token(Kind::Word, &[folded]))
+    }
+
+    /// A word in the hole of a template that begins with these three bytes.
+    pub(crate) fn head(folded: [u8; EDGE_BYTES]) -> Self {
+        Self::Token(token(Kind::Head, &[&folded]))
+    }
+
+    /// A word in the hole of a template that ends with these three bytes.
+    pub(crate) fn tail(folded: [u8; EDGE_BYTES]) -> Self {
+        Self::Token(token(Kind::Tail, &[&folded]))
     }
 
     pub fn trace_id(id: TraceId) -> Self {
@@ -82,6 +95,8 @@ enum Kind {
     Host,
     Field,
     Severity,
+    Head,
+    Tail,
 }
 
 /// The hash that stands for a token, never 0. It is part of the file format.
@@ -121,9 +136,18 @@ impl Tokens {
         old.into_iter().filter(|hash| *hash != 0).for_each(|hash| self.insert(hash));
     }
 
-    /// Adds a folded word of a message.
-    pub(crate) fn add_word(&mut self, word: &[u8]) {
+    /// Adds a folded word of a message; of one in the hole of a template the ends too, for searches for parts of words.
+    pub(crate) fn add_word(&mut self, word: &[u8], in_hole: bool) {
         self.insert(token(Kind::Word, &[word]));
+        if !in_hole {
+            return;
+        }
+        let ends: [Option<&[u8; EDGE_BYTES]>; 2] = [word.first_chunk(), word.last_chunk()];
+        for (end, kind) in ends.into_iter().zip([Kind::Head, Kind::Tail]) {
+            if let Some(end) = end.filter(|end| !end.iter().any(u8::is_ascii_digit)) {
+                self.insert(token(kind, &[end]));
+            }
+        }
     }
 
     /// Adds every token of a block but the words of its messages.

@@ -121,14 +121,20 @@ fn templates_mask(rows: &mut Rows<'_>, within: &BooleanBuffer, message: &Message
         return message_mask(rows, within, |text| message.matcher.matches(text));
     };
     let verdicts = message.verdicts(templates.segment, &templates.dictionary);
-    let numbers = &templates.numbers.rows;
-    let verdict = |row: usize| verdicts.get(usize::from(numbers[row])).copied().unwrap_or(Verdict::Maybe);
-    let mut open = false;
-    let yes = pick(within, |row| {
-        open |= verdict(row) == Verdict::Maybe;
-        verdict(row) == Verdict::Yes
-    });
-    if !open {
+    let mut scratch = String::new();
+    let decide = |number| message.decide(&verdicts, &templates.dictionary, number, &mut scratch);
+    let mut decided: Vec<Verdict> = templates.block.numbers().map(decide).collect();
+    if decided.contains(&Verdict::InHole) {
+        let open = if message.can_be_in_hole(rows)? { Verdict::Maybe } else { Verdict::No };
+        decided.iter_mut().filter(|verdict| **verdict == Verdict::InHole).for_each(|verdict| *verdict = open);
+    }
+    if decided.iter().all(|verdict| *verdict == Verdict::No) {
+        return Ok(BooleanBuffer::new_unset(within.len()));
+    }
+    let places = rows.template_rows(&templates.block)?;
+    let verdict = |row: usize| decided[usize::from(places[row])];
+    let yes = pick(within, |row| verdict(row) == Verdict::Yes);
+    if !decided.contains(&Verdict::Maybe) {
         return Ok(yes);
     }
     let maybe = pick(within, |row| verdict(row) == Verdict::Maybe);

@@ -2,28 +2,37 @@
 //!
 //! A template stands for all messages that differ in its holes only. A hole is a whole word with a digit in it, so for
 //! words without digits it doesn't matter what stands there: a hole is then held against as the word `0`. Where that
-//! can't decide, the answer is [`Verdict::Maybe`] and the messages themselves are asked.
+//! can't decide, the answer is [`Verdict::Maybe`] and the messages themselves are asked; or [`Verdict::InHole`] where
+//! only a part of a word in a hole can match, and the block tells whether it has such a word.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use model::query::words::{TextMatcher, is_word_byte};
 use model::query::{Glob, Text, WordPattern};
 use parking_lot::Mutex;
 use regex::bytes::Regex;
+use store::StoreError;
 
+use super::unit::Rows;
+use crate::filter::Needs;
 use crate::segment::Dictionary;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Verdict {
     /// Every message of the template matches.
-    Yes,
+    Yes = 1,
     No,
+    /// As [`Message::can_be_in_hole`] says of the block.
+    InHole,
     Maybe,
 }
 
-/// By template number.
-pub(super) type Verdicts = Arc<[Verdict]>;
+/// Verdicts on the templates of a segment by number, each found when it is first asked for.
+#[derive(Debug)]
+pub(super) struct Verdicts(Box<[AtomicU8]>);
 
 /// A condition on messages, decided once for each template of each segment.
 #[derive(Debug)]
@@ -32,11 +41,33 @@ pub(super) struct Message {
     pub(super) matcher: TextMatcher,
     /// Must match the template with `0` in its holes, or no message can.
     necessary: Vec<TextMatcher>,
+    /// The longest text that every message of the condition has outside of holes: no other is looked for without it.
+    literal: Option<TextMatcher>,
     /// The same for the template with NUL bytes in its holes.
-    outline: Option<Regex>,
+    outline: Option<Outline>,
     enough: Enough,
-    /// By segment; decided by the thread that needs a segment's first, while others wait.
-    verdicts: Mutex<HashMap<u64, Arc<OnceLock<Verdicts>>>>,
+    verdicts: Mutex<HashMap<u64, Arc<Verdicts>>>,
+}
+
+/// What a template looks like that may have a message with some text in it.
+#[derive(Debug)]
+struct Outline {
+    /// NUL bytes for words with digits, and for what may be a part of a word with digits.
+    loose: Regex,
+    /// The same without parts of words, where `in_hole` tells whether a block has such words.
+    strict: Option<Regex>,
+    in_hole: InHole,
+}
+
+/// What a block has if a word in a hole of its templates has the searched part.
+#[derive(Debug)]
+enum InHole {
+    /// The ends of words.
+    Edge(Needs),
+    /// This text in its words.
+    Inside(Regex),
+    /// No block tells.
+    Unknown,
 }
 
 /// When a template with holes decides for its messages.
@@ -52,10 +83,12 @@ enum Enough {
 impl Message {
     pub(super) fn new(text: &Text) -> Self {
         let word = |word: String| TextMatcher::new(&Text::Phrase(vec![WordPattern::Exact(word)]));
-        let plain = text.required_words().into_iter().filter(|word| !has_digit(word));
+        let plain: Vec<String> = text.required_words().into_iter().filter(|word| !has_digit(word)).collect();
+        let longest = plain.iter().max_by_key(|word| word.len());
         let mut message = Self {
             matcher: TextMatcher::new(text),
-            necessary: plain.map(word).collect(),
+            literal: longest.map(|word| TextMatcher::new(&Text::Contains(word.clone()))),
+            necessary: plain.into_iter().map(word).collect(),
             outline: None,
             enough: Enough::Never,
             verdicts: Mutex::default(),
@@ -68,7 +101,7 @@ impl Message {
                 }
             }
             Text::Contains(needle) => {
-                message.outline = outline(needle);
+                message.outline = Outline::new(needle);
                 if !has_digit(needle) {
                     message.enough = Enough::Itself;
                 }
@@ -78,28 +111,53 @@ impl Message {
         message
     }
 
-    /// The verdict on each template of a segment by its number. Number 0 is no template: maybe.
-    pub(super) fn verdicts(&self, segment: u64, dictionary: &Dictionary) -> Verdicts {
-        let verdicts = self.verdicts.lock().entry(segment).or_default().clone();
-        let decided = verdicts.get_or_init(|| {
-            let mut filled = String::new();
-            let each = dictionary.texts().map(|template| self.verdict(template, &mut filled));
-            std::iter::once(Verdict::Maybe).chain(each).collect()
-        });
-        decided.clone()
+    /// The verdicts on the templates of a segment.
+    pub(super) fn verdicts(&self, segment: u64, dictionary: &Dictionary) -> Arc<Verdicts> {
+        let new = || Arc::new(Verdicts((0..=dictionary.len()).map(|_| AtomicU8::new(0)).collect()));
+        self.verdicts.lock().entry(segment).or_insert_with(new).clone()
+    }
+
+    /// The verdict on a template by its number. Number 0 is no template: maybe.
+    pub(super) fn decide(
+        &self,
+        verdicts: &Verdicts,
+        dictionary: &Dictionary,
+        number: u16,
+        scratch: &mut String,
+    ) -> Verdict {
+        let Some(known) = verdicts.0.get(usize::from(number)).filter(|_| number > 0) else { return Verdict::Maybe };
+        if let Some(verdict) = Verdict::of(known.load(Ordering::Relaxed)) {
+            return verdict;
+        }
+        let verdict = self.verdict(dictionary.text(number), scratch);
+        known.store(verdict as u8, Ordering::Relaxed);
+        verdict
+    }
+
+    /// Whether templates with the verdict [`Verdict::InHole`] may have a message that matches among these rows.
+    pub(super) fn can_be_in_hole(&self, rows: &mut Rows<'_>) -> Result<bool, StoreError> {
+        match self.outline.as_ref().map(|outline| &outline.in_hole) {
+            Some(InHole::Edge(needs)) => rows.may_hold(needs),
+            Some(InHole::Inside(part)) => Ok(rows.words()?.iter().any(|words| part.is_match(words))),
+            Some(InHole::Unknown) | None => Ok(true),
+        }
     }
 
     fn verdict(&self, template: &str, filled: &mut String) -> Verdict {
         let decided = |matches: bool| if matches { Verdict::Yes } else { Verdict::No };
+        if self.literal.as_ref().is_some_and(|literal| !literal.matches(template)) {
+            return Verdict::No;
+        }
         filled.clear();
-        let mut parts = template.split('\0');
-        filled.extend(parts.next());
-        let before = filled.len();
-        parts.for_each(|part| filled.extend(["0", part]));
-        let holes = filled.len() > before;
-        if !holes {
+        let mut kept = 0;
+        for hole in memchr::memchr_iter(0, template.as_bytes()) {
+            filled.extend([&template[kept..hole], "0"]);
+            kept = hole + 1;
+        }
+        if kept == 0 {
             return decided(self.matcher.matches(template));
         }
+        filled.push_str(&template[kept..]);
         if !self.necessary.iter().all(|necessary| necessary.matches(filled)) {
             return Verdict::No;
         }
@@ -108,8 +166,19 @@ impl Message {
             Enough::Itself if self.matcher.matches(filled) => return Verdict::Yes,
             Enough::Itself | Enough::Never => {}
         }
-        let fits = self.outline.as_ref().is_none_or(|outline| outline.is_match(template.as_bytes()));
-        if fits { Verdict::Maybe } else { Verdict::No }
+        let Some(Outline { loose, strict, .. }) = &self.outline else { return Verdict::Maybe };
+        match loose.is_match(template.as_bytes()) {
+            false => Verdict::No,
+            true if strict.as_ref().is_some_and(|strict| !strict.is_match(template.as_bytes())) => Verdict::InHole,
+            true => Verdict::Maybe,
+        }
+    }
+}
+
+impl Verdict {
+    /// From its number; None: not decided yet.
+    fn of(number: u8) -> Option<Self> {
+        [Self::Yes, Self::No, Self::InHole, Self::Maybe].into_iter().find(|verdict| *verdict as u8 == number)
     }
 }
 
@@ -126,25 +195,53 @@ fn in_template(word: &WordPattern) -> WordPattern {
     }
 }
 
-/// What a template looks like, with NUL bytes in its holes, that has a message with this text in it. None: that can't be
-/// said.
-fn outline(needle: &str) -> Option<Regex> {
-    let bytes = needle.as_bytes();
-    let mut pattern = String::from("(?i-u)");
-    let mut start = 0;
-    for part in bytes.chunk_by(|a, b| is_word_byte(*a) == is_word_byte(*b)) {
-        let end = start + part.len();
-        let text = needle.get(start..end)?;
-        let at_edge = start == 0 || end == bytes.len();
-        match (is_word_byte(part[0]), has_digit(text)) {
-            (true, true) => pattern.push_str("\\x00"),
-            // Perhaps only an end of the word that stands in the hole.
-            (true, false) if at_edge => pattern.push_str(&format!("(?:{}|\\x00)", regex::escape(text))),
-            _ => pattern.push_str(&regex::escape(text)),
+impl Outline {
+    /// None: nothing can be said.
+    fn new(needle: &str) -> Option<Self> {
+        let bytes = needle.as_bytes();
+        let (mut loose, mut strict) = (String::from("(?i-u)"), String::from("(?i-u)"));
+        let mut edges = Vec::new();
+        let mut start = 0;
+        for part in bytes.chunk_by(|a, b| is_word_byte(*a) == is_word_byte(*b)) {
+            let end = start + part.len();
+            let text = needle.get(start..end)?;
+            let literal = regex::escape(text);
+            let (is_first, is_last) = (start == 0, end == bytes.len());
+            start = end;
+            match (is_word_byte(part[0]), has_digit(text)) {
+                (true, _) if is_first && is_last => {
+                    loose.push_str(&if has_digit(text) { "\\x00".to_owned() } else { format!("(?:{literal}|\\x00)") });
+                    edges.push(None);
+                }
+                (true, true) => {
+                    loose.push_str("\\x00");
+                    strict.push_str("\\x00");
+                    continue;
+                }
+                // Perhaps only an end of the word that stands in the hole.
+                (true, false) if is_first || is_last => {
+                    loose.push_str(&format!("(?:{literal}|\\x00)"));
+                    let part = part.to_ascii_lowercase();
+                    edges.push(match is_first {
+                        true => part.last_chunk().copied().map(Needs::tail),
+                        false => part.first_chunk().copied().map(Needs::head),
+                    });
+                }
+                _ => loose.push_str(&literal),
+            }
+            strict.push_str(&literal);
         }
-        start = end;
+        let in_hole = match edges.into_iter().collect::<Option<Vec<Needs>>>() {
+            Some(edges) => InHole::Edge(Needs::Any(edges)),
+            None if bytes.iter().all(|byte| is_word_byte(*byte)) => InHole::Inside(Regex::new(&strict).ok()?),
+            None => InHole::Unknown,
+        };
+        let strict = match in_hole {
+            InHole::Unknown => None,
+            _ => Some(Regex::new(&strict).ok()?),
+        };
+        Some(Self { loose: Regex::new(&loose).ok()?, strict, in_hole })
     }
-    Regex::new(&pattern).ok()
 }
 
 #[cfg(test)]
@@ -175,6 +272,10 @@ mod tests {
         assert_eq!(verdict("\"for 22\"", template), Verdict::No);
         assert_eq!(verdict("\"*word for roo*\"", template), Verdict::Yes);
         assert_eq!(verdict("\"*b port*\"", template), Verdict::Maybe);
+        assert_eq!(verdict("\"*abc port*\"", template), Verdict::InHole);
+        assert_eq!(verdict("\"*abc*\"", template), Verdict::InHole);
+        assert_eq!(verdict("\"*22*\"", template), Verdict::InHole);
+        assert_eq!(verdict("\"*22 por*\"", template), Verdict::Maybe);
         assert_eq!(verdict("\"*b root*\"", template), Verdict::No);
         assert_eq!(verdict("/password for .* port/", template), Verdict::Maybe);
         assert_eq!(verdict("/ user for .* port/", template), Verdict::No);
@@ -201,7 +302,7 @@ mod tests {
             match Message::new(&text).verdict(&template, &mut String::new()) {
                 Verdict::Yes => prop_assert!(matches, "{query} {template:?} {message:?}"),
                 Verdict::No => prop_assert!(!matches, "{query} {template:?} {message:?}"),
-                Verdict::Maybe => {}
+                Verdict::InHole | Verdict::Maybe => {}
             }
         }
     }

@@ -15,7 +15,7 @@ use store::StoreError;
 use crate::chunk::{Chunk, Snapshot};
 use crate::columns;
 use crate::filter::Needs;
-use crate::segment::{Dictionary, Numbers, Segment, SegmentMeta};
+use crate::segment::{BlockTemplates, Dictionary, Segment, SegmentMeta};
 
 /// Rows that are sorted by (time, id).
 #[derive(Debug, Clone)]
@@ -125,7 +125,7 @@ fn selection(rows: &[u32], total: usize) -> RowSelection {
 pub(super) struct Templates {
     pub(super) segment: u64,
     pub(super) dictionary: Arc<Dictionary>,
-    pub(super) numbers: Arc<Numbers>,
+    pub(super) block: Arc<BlockTemplates>,
 }
 
 /// The columns of a unit, read when they are first asked for.
@@ -184,11 +184,35 @@ impl<'u> Rows<'u> {
     pub(super) fn templates(&mut self) -> Result<Option<Templates>, StoreError> {
         let Unit::Block { segment, block, .. } = self.unit else { return Ok(None) };
         if self.templates.is_none() && self.columns[columns::MESSAGE].is_none() {
-            let (dictionary, numbers, bytes) = segment.templates(*block)?;
+            let (dictionary, templates, bytes) = segment.templates(*block)?;
             self.bytes += bytes;
-            self.templates = Some(Templates { segment: segment.entry().id, dictionary, numbers: Arc::new(numbers) });
+            self.templates = Some(Templates { segment: segment.entry().id, dictionary, block: Arc::new(templates) });
         }
         Ok(self.templates.clone())
+    }
+
+    /// Whether the unit may hold what is needed.
+    pub(super) fn may_hold(&self, needs: &Needs) -> Result<bool, StoreError> {
+        match self.unit {
+            Unit::Chunk(_) => Ok(true),
+            Unit::Block { segment, block, .. } => segment.may_hold(*block, needs),
+        }
+    }
+
+    /// For each row the place of its template among those of the block.
+    pub(super) fn template_rows(&mut self, templates: &BlockTemplates) -> Result<Vec<u16>, StoreError> {
+        let Unit::Block { segment, block, .. } = self.unit else { return Ok(Vec::new()) };
+        let (rows, bytes) = segment.template_rows(*block, templates)?;
+        self.bytes += bytes;
+        Ok(rows)
+    }
+
+    /// The words that stand in holes of templates, as [`Segment::words`] gives them.
+    pub(super) fn words(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let Unit::Block { segment, block, .. } = self.unit else { return Ok(Vec::new()) };
+        let (words, bytes) = segment.words(*block)?;
+        self.bytes += bytes;
+        Ok(words)
     }
 
     pub(super) fn timestamps(&mut self) -> Result<Int64Array, StoreError> {

@@ -3,7 +3,8 @@
 //! Layout, little-endian: magic (8 bytes), version u32, blocks u32, columns u32, offset of the filters u64, their length
 //! u64, the dictionary of templates (a frame); for each block: rows u32, ts_min i64, ts_max i64, the units of `ts` and
 //! `observed` in nanoseconds u32 each, filter (seed u64, segment u32, segments u32), offset of its fingerprints in the
-//! filters u64, the numbers and the words of its messages (two frames), then for each column the CRC32C of its chunk
+//! filters u64, of its messages the templates and the rows (two frames), the parts of the words u32 and their frames, then
+//! for each column the CRC32C of its chunk
 //! u32 and the rows that have a value u32; for each column: dictionary u8; for each [`FILTER_PAGE`] bytes of the filters
 //! their CRC32C u32. A frame is: offset in the file u64, length u32, length unpacked u32, CRC32C u32. The manifest has
 //! the checksum of the index and all that follows it.
@@ -14,7 +15,7 @@ use super::BlockMeta;
 use crate::filter::Filter;
 
 const MAGIC: &[u8; 8] = b"devlogsx";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes of filters under one checksum, so that a lookup need not read a whole filter to trust it.
 pub(super) const FILTER_PAGE: usize = 4096;
 
@@ -37,8 +38,9 @@ pub(super) struct IndexBlock {
     pub(super) filter: Filter,
     /// From the beginning of the filters.
     pub(super) fingerprints: u64,
-    pub(super) numbers: FramePlace,
-    pub(super) words: FramePlace,
+    pub(super) templates: FramePlace,
+    pub(super) rows: FramePlace,
+    pub(super) words: Vec<FramePlace>,
     pub(super) chunks: Vec<IndexChunk>,
 }
 
@@ -108,8 +110,10 @@ impl Index {
             out.put_u32_le(block.filter.segment);
             out.put_u32_le(block.filter.segments);
             out.put_u64_le(block.fingerprints);
-            block.numbers.encode(&mut out);
-            block.words.encode(&mut out);
+            block.templates.encode(&mut out);
+            block.rows.encode(&mut out);
+            out.put_u32_le(block.words.len() as u32);
+            block.words.iter().for_each(|part| part.encode(&mut out));
             for chunk in &block.chunks {
                 out.put_u32_le(chunk.crc);
                 out.put_u32_le(chunk.rows);
@@ -161,8 +165,12 @@ fn decode_block(input: &mut &[u8], columns: u32) -> Option<IndexBlock> {
         units,
         filter: Filter { seed, segment, segments },
         fingerprints: input.try_get_u64_le().ok()?,
-        numbers: FramePlace::decode(input)?,
-        words: FramePlace::decode(input)?,
+        templates: FramePlace::decode(input)?,
+        rows: FramePlace::decode(input)?,
+        words: {
+            let parts = input.try_get_u32_le().ok()?;
+            (0..parts).map(|_| FramePlace::decode(input)).collect::<Option<_>>()?
+        },
         chunks: (0..columns)
             .map(|_| Some(IndexChunk { crc: input.try_get_u32_le().ok()?, rows: input.try_get_u32_le().ok()? }))
             .collect::<Option<_>>()?,

@@ -1,35 +1,44 @@
 //! Messages as templates and words: most messages of a program differ only in their numbers and ids.
 //!
 //! A word (as `model::query::words` cuts it) with an ASCII digit in it is taken out of the message and leaves a hole, a
-//! NUL byte; what is left is the message's template. Templates are numbered from 1 in a dictionary of the whole segment. So
-//! a condition on words without digits is decided once for each template, not for each row, and a block needs only the
-//! numbers of its templates to be searched.
+//! NUL byte; what is left is the message's template. Templates are numbered from 1 in a dictionary of the whole
+//! segment. So a condition on words without digits is decided once for each template, not for each row, and a search
+//! reads of most blocks only which templates they have.
 //!
 //! Number 0: the message stands as it is in the Parquet column `message`, which is empty in all other rows. These are
 //! messages with a NUL byte or with a template of more than [`TEMPLATE_BYTES_MAX`], and all new templates once the
 //! dictionary has [`TEMPLATES_MAX`] of them or [`DICTIONARY_BYTES_MAX`].
 //!
-//! For each block there are two Zstandard frames behind its row group, and one for the dictionary behind the filters. A
+//! For each block there are Zstandard frames behind its row group, and one for the dictionary behind the filters. A
 //! "plane" is one byte of each number, lowest planes first. Unpacked they hold:
 //!
-//! - numbers: the template of each row, u16 in planes; then for each template with holes that occurs, in rising order,
-//!   the length of its words u32 in planes;
-//! - words: for each template with holes that occurs, in rising order: with fewer than [`TURNED_ROWS_MIN`] rows the
-//!   words row by row, otherwise hole by hole, each hole after a mark: `=` when all rows have the same word, which then
-//!   stands once, or `:`. Every word ends with a line feed, which no word contains;
+//! - templates: how many the block has, u32, number 0 among them; for each, in the order of their first rows, its number
+//!   u16, its rows u32, the bytes of its words u32, each in planes;
+//! - rows: for each row the place of its template in that list, u16 in planes;
+//! - words, in parts of at least [`WORDS_PART_BYTES`] but for the last: for each template of the list with holes, whole
+//!   in one part: with fewer than [`TURNED_ROWS_MIN`] rows the words row by row, otherwise hole by hole, each hole after
+//!   a mark: `=` when all rows have the same word, which then stands once, or `:`. Every word ends with a line feed,
+//!   which no word contains;
 //! - dictionary: how many u32, the length of each text u16 in planes, the texts.
+//!
+//! Only the frame of templates depends on the dictionary, so that a block is copied to another segment without
+//! unpacking its rows and words.
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 
 use arrow::array::{Array, StringArray, StringBuilder};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use bytes::Bytes;
 use model::query::words;
 use xxhash_rust::xxh3::xxh3_64;
 
 const TEMPLATES_MAX: usize = u16::MAX as usize;
 const TEMPLATE_BYTES_MAX: usize = 2 << 10;
 const DICTIONARY_BYTES_MAX: usize = 4 << 20;
+/// Parts are unpacked one by one; larger ones compress a little better.
+const WORDS_PART_BYTES: usize = 128 << 10;
 /// Short runs compress better row by row, since rows of different templates often end alike.
 const TURNED_ROWS_MIN: usize = 8;
 const HOLE: u8 = 0;
@@ -50,15 +59,16 @@ pub(super) struct Encoder {
 /// A packed frame and its length unpacked.
 #[derive(Debug)]
 pub(super) struct Frame {
-    pub(super) packed: Vec<u8>,
+    pub(super) packed: Bytes,
     pub(super) plain: u32,
 }
 
 /// The messages of a block.
 #[derive(Debug)]
 pub(super) struct Encoded {
-    pub(super) numbers: Frame,
-    pub(super) words: Frame,
+    pub(super) templates: Frame,
+    pub(super) rows: Frame,
+    pub(super) words: Vec<Frame>,
     /// What stands in the column `message`.
     pub(super) rest: StringArray,
 }
@@ -80,14 +90,25 @@ impl Encoder {
         })
     }
 
-    /// Packs the messages of a block and calls `each_word` with their words, folded; seldom twice with one.
-    pub(super) fn encode(&mut self, messages: &StringArray, each_word: impl FnMut(&[u8])) -> io::Result<Encoded> {
+    /// Packs the messages of a block and calls `each_word` with their words, folded, and whether it stands in a hole;
+    /// seldom twice with one of a template.
+    pub(super) fn encode(&mut self, messages: &StringArray, each_word: impl FnMut(&[u8], bool)) -> io::Result<Encoded> {
         let (split, rest) = self.split(messages, each_word);
-        let (numbers, words) = split.lay_out(self.ends.len());
-        Ok(Encoded { numbers: self.pack(&numbers)?, words: self.pack(&words)?, rest })
+        let (templates, rows) = BlockTemplates::of(&split.numbers, self.ends.len());
+        let (templates, words) = split.lay_out(templates);
+        Ok(Encoded {
+            templates: self.pack(&templates.encode())?,
+            rows: self.pack(&lay_out_rows(&rows))?,
+            words: words.iter().map(|part| self.pack(part)).collect::<io::Result<_>>()?,
+            rest,
+        })
     }
 
-    fn split<'m>(&mut self, messages: &'m StringArray, mut each_word: impl FnMut(&[u8])) -> (Split<'m>, StringArray) {
+    fn split<'m>(
+        &mut self,
+        messages: &'m StringArray,
+        mut each_word: impl FnMut(&[u8], bool),
+    ) -> (Split<'m>, StringArray) {
         let rows = messages.len();
         let mut split = Split {
             numbers: Vec::with_capacity(rows),
@@ -109,7 +130,7 @@ impl Encoder {
             if number == 0 {
                 split.words.truncate(first);
                 rest.append_value(message);
-                words::tokens(message, &mut each_word);
+                words::tokens(message, |word| each_word(word, false));
                 continue;
             }
             rest.append_value("");
@@ -118,9 +139,9 @@ impl Encoder {
                 told.resize(number + 1, false);
             }
             if !std::mem::replace(&mut told[number], true) {
-                words::tokens(&template, &mut each_word);
+                words::tokens(&template, |word| each_word(word, false));
             }
-            split.words[first..].iter().for_each(|word| words::tokens(word, &mut each_word));
+            split.words[first..].iter().for_each(|word| words::tokens(word, |word| each_word(word, true)));
         }
         split.starts.push(split.words.len() as u32);
         (split, rest.finish())
@@ -142,45 +163,25 @@ impl Encoder {
         number
     }
 
-    /// Packs the messages of a block of another segment, as they are packed there; None when there is no room for its
-    /// templates.
-    pub(super) fn adopt(
-        &mut self,
-        dictionary: &Dictionary,
-        numbers: &Numbers,
-        words: &[u8],
-    ) -> io::Result<Option<(Frame, Frame)>> {
-        if numbers.groups.iter().map(|group| group.words).sum::<usize>() != words.len() {
-            return Err(io::Error::other("the words of a block are not those of its templates"));
+    /// Packs the templates of a block of another segment, whose rows and words can be copied; None when there is no room
+    /// for its templates.
+    pub(super) fn adopt(&mut self, dictionary: &Dictionary, block: &BlockTemplates) -> io::Result<Option<Frame>> {
+        let mut ours = Vec::with_capacity(block.0.len());
+        for template in &block.0 {
+            let number = match template.number {
+                0 => 0,
+                number => match self.number(dictionary.text(number)) {
+                    0 => return Ok(None),
+                    known => known,
+                },
+            };
+            ours.push(BlockTemplate { number, ..*template });
         }
-        let mut ours = vec![0; dictionary.len() + 1];
-        for &number in numbers.rows.iter().filter(|number| **number > 0) {
-            let known = &mut ours[usize::from(number)];
-            if *known == 0 {
-                *known = self.number(dictionary.at(usize::from(number) - 1));
-                if *known == 0 {
-                    return Ok(None);
-                }
-            }
-        }
-        let rows: Vec<u16> = numbers.rows.iter().map(|number| ours[usize::from(*number)]).collect();
-        let mut start = 0;
-        let parts = numbers.groups.iter().map(|group| {
-            start += group.words;
-            (ours[usize::from(group.number)], &words[start - group.words..start])
-        });
-        let mut parts: Vec<(u16, &[u8])> = parts.collect();
-        parts.sort_unstable_by_key(|(number, _)| *number);
-        let mut plain = Vec::with_capacity(rows.len() * 3);
-        put_planes(&mut plain, &rows, |number: u16| number.to_le_bytes());
-        let lengths: Vec<u32> = parts.iter().map(|(_, words)| words.len() as u32).collect();
-        put_planes(&mut plain, &lengths, |length: u32| length.to_le_bytes());
-        let words: Vec<u8> = parts.into_iter().flat_map(|(_, words)| words).copied().collect();
-        Ok(Some((self.pack(&plain)?, self.pack(&words)?)))
+        Ok(Some(self.pack(&BlockTemplates(ours).encode())?))
     }
 
     fn pack(&mut self, plain: &[u8]) -> io::Result<Frame> {
-        Ok(Frame { packed: self.zstd.compress(plain)?, plain: plain.len() as u32 })
+        Ok(Frame { packed: self.zstd.compress(plain)?.into(), plain: plain.len() as u32 })
     }
 
     /// Packs the dictionary.
@@ -230,36 +231,44 @@ fn cut<'m>(message: &'m str, template: &mut String, words: &mut Vec<&'m str>) ->
 }
 
 impl Split<'_> {
-    /// The two frames of a block, unpacked.
-    fn lay_out(&self, templates: usize) -> (Vec<u8>, Vec<u8>) {
-        let mut numbers = Vec::with_capacity(self.numbers.len() * 3);
-        put_planes(&mut numbers, &self.numbers, |number: u16| number.to_le_bytes());
-        let mut words = Vec::with_capacity(self.words.len() * 5);
-        let mut lengths: Vec<u32> = Vec::new();
-        for rows in by_number(&self.numbers, templates) {
-            let holes = self.of(rows[0]).len();
+    /// The parts of the words, unpacked, and the templates with the bytes that each has there.
+    fn lay_out(&self, mut templates: BlockTemplates) -> (BlockTemplates, Vec<Vec<u8>>) {
+        let by_template = templates.rows(&self.numbers);
+        let mut parts = vec![Vec::with_capacity(WORDS_PART_BYTES * 2)];
+        let mut start = 0;
+        for template in &mut templates.0 {
+            let rows = &by_template[start..start + template.rows];
+            start += template.rows;
+            let holes = rows.first().map_or(0, |row| self.of(*row).len());
             if holes == 0 {
                 continue;
             }
-            let start = words.len();
-            if rows.len() < TURNED_ROWS_MIN {
-                rows.iter().flat_map(|row| self.of(*row)).for_each(|word| put_word(&mut words, word));
-            } else {
-                for hole in 0..holes {
-                    let first = self.of(rows[0])[hole];
-                    if rows.iter().all(|row| self.of(*row)[hole] == first) {
-                        words.push(SAME);
-                        put_word(&mut words, first);
-                    } else {
-                        words.push(DIFFERENT);
-                        rows.iter().for_each(|row| put_word(&mut words, self.of(*row)[hole]));
-                    }
-                }
+            if parts.last().is_none_or(|part| part.len() >= WORDS_PART_BYTES) {
+                parts.push(Vec::with_capacity(WORDS_PART_BYTES * 2));
             }
-            lengths.push((words.len() - start) as u32);
+            let Some(part) = parts.last_mut() else { continue };
+            let before = part.len();
+            self.put_words(rows, holes, part);
+            template.words = part.len() - before;
         }
-        put_planes(&mut numbers, &lengths, |length: u32| length.to_le_bytes());
-        (numbers, words)
+        parts.retain(|part| !part.is_empty());
+        (templates, parts)
+    }
+
+    fn put_words(&self, rows: &[u32], holes: usize, out: &mut Vec<u8>) {
+        if rows.len() < TURNED_ROWS_MIN {
+            return rows.iter().flat_map(|row| self.of(*row)).for_each(|word| put_word(out, word));
+        }
+        for hole in 0..holes {
+            let first = self.of(rows[0])[hole];
+            if rows.iter().all(|row| self.of(*row)[hole] == first) {
+                out.push(SAME);
+                put_word(out, first);
+            } else {
+                out.push(DIFFERENT);
+                rows.iter().for_each(|row| put_word(out, self.of(*row)[hole]));
+            }
+        }
     }
 
     fn of(&self, row: u32) -> &[&str] {
@@ -279,13 +288,17 @@ fn put_planes<T: Copy, const N: usize>(out: &mut Vec<u8>, numbers: &[T], bytes: 
     }
 }
 
-/// The rows of each template that occurs, templates and rows rising; number 0 is left out.
-fn by_number(numbers: &[u16], templates: usize) -> Vec<Vec<u32>> {
-    let mut rows: Vec<Vec<u32>> = vec![Vec::new(); templates + 1];
-    for (row, number) in numbers.iter().enumerate() {
-        rows[usize::from(*number)].push(row as u32);
-    }
-    rows.into_iter().skip(1).filter(|rows| !rows.is_empty()).collect()
+fn lay_out_rows(places: &[u16]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(places.len() * 2);
+    put_planes(&mut plain, places, |place: u16| place.to_le_bytes());
+    plain
+}
+
+/// Takes planes from the front: `count` numbers of `N` bytes.
+fn take_planes<const N: usize>(plain: &mut &[u8], count: usize) -> Option<Vec<[u8; N]>> {
+    let (planes, rest) = plain.split_at_checked(count.checked_mul(N)?)?;
+    *plain = rest;
+    Some((0..count).map(|at| std::array::from_fn(|plane| planes[plane * count + at])).collect())
 }
 
 /// The templates of a segment.
@@ -320,7 +333,7 @@ impl Dictionary {
         }
         let mut dictionary = Self { texts, ends, holes: Vec::new() };
         let holes = |text: &str| memchr::memchr_iter(HOLE, text.as_bytes()).count() as u16;
-        dictionary.holes = dictionary.texts().map(holes).collect();
+        dictionary.holes = (1..=count as u16).map(|number| holes(dictionary.text(number))).collect();
         Some(dictionary)
     }
 
@@ -329,13 +342,9 @@ impl Dictionary {
         self.ends.len()
     }
 
-    /// All texts from number 1 on, each hole a NUL byte.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        (0..self.ends.len()).map(|at| self.at(at))
-    }
-
-    fn at(&self, at: usize) -> &str {
-        text(&self.texts, &self.ends, at)
+    /// The template of a number from 1 on, each hole a NUL byte.
+    pub(crate) fn text(&self, number: u16) -> &str {
+        text(&self.texts, &self.ends, usize::from(number) - 1)
     }
 
     fn holes(&self, number: u16) -> usize {
@@ -343,77 +352,154 @@ impl Dictionary {
     }
 }
 
-/// The templates of a block's rows.
+/// The templates that a block has, in the order of their first rows.
 #[derive(Debug)]
-pub(crate) struct Numbers {
-    /// By row.
-    pub(crate) rows: Vec<u16>,
-    /// Templates with holes that occur, rising.
-    groups: Vec<Group>,
-}
+pub(crate) struct BlockTemplates(Vec<BlockTemplate>);
 
-#[derive(Debug)]
-struct Group {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct BlockTemplate {
+    /// In the segment's dictionary; 0: messages that have no template.
     number: u16,
     rows: usize,
     /// Bytes of its words.
     words: usize,
 }
 
-impl Numbers {
-    pub(super) fn decode(plain: &[u8], rows: usize, dictionary: &Dictionary) -> Option<Self> {
-        let (low, rest) = plain.split_at_checked(rows)?;
-        let (high, lengths) = rest.split_at_checked(rows)?;
-        let rows: Vec<u16> = low.iter().zip(high).map(|(low, high)| u16::from_le_bytes([*low, *high])).collect();
-        let mut counts = vec![0_usize; dictionary.len() + 1];
-        for number in &rows {
-            *counts.get_mut(usize::from(*number))? += 1;
-        }
-        let occur = counts.iter().enumerate().filter(|(_, rows)| **rows > 0);
-        let with_holes = occur.map(|(number, rows)| (number as u16, *rows)).filter(|(n, _)| dictionary.holes(*n) > 0);
-        let mut groups: Vec<Group> = with_holes.map(|(number, rows)| Group { number, rows, words: 0 }).collect();
-        if lengths.len() != groups.len() * 4 {
-            return None;
-        }
-        let count = groups.len();
-        for (at, group) in groups.iter_mut().enumerate() {
-            let bytes = [0, 1, 2, 3].map(|plane| lengths[plane * count + at]);
-            group.words = u32::from_le_bytes(bytes) as usize;
-        }
-        Some(Self { rows, groups })
+impl BlockTemplates {
+    /// Of the templates of all rows, and for each row its place among them; the bytes of words are not known yet.
+    fn of(numbers: &[u16], dictionary: usize) -> (Self, Vec<u16>) {
+        let mut place_of = vec![u16::MAX; dictionary + 1];
+        let mut templates: Vec<BlockTemplate> = Vec::new();
+        let places = numbers.iter().map(|&number| {
+            let place = &mut place_of[usize::from(number)];
+            if *place == u16::MAX {
+                *place = templates.len() as u16;
+                templates.push(BlockTemplate { number, rows: 0, words: 0 });
+            }
+            templates[usize::from(*place)].rows += 1;
+            *place
+        });
+        let places = places.collect();
+        (Self(templates), places)
     }
 
-    /// The messages of the rows `wanted` (rising), for which `rest` has what stands in the column.
+    /// The rows of each template one after the other.
+    fn rows(&self, numbers: &[u16]) -> Vec<u32> {
+        let highest = self.0.iter().map(|template| template.number).max().unwrap_or_default();
+        let mut next = vec![0; usize::from(highest) + 1];
+        let mut start = 0;
+        for template in &self.0 {
+            next[usize::from(template.number)] = start;
+            start += template.rows;
+        }
+        let mut rows = vec![0; start];
+        for (row, number) in numbers.iter().enumerate() {
+            let next = &mut next[usize::from(*number)];
+            rows[*next] = row as u32;
+            *next += 1;
+        }
+        rows
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut plain = (self.0.len() as u32).to_le_bytes().to_vec();
+        put_planes(&mut plain, &self.0, |template| template.number.to_le_bytes());
+        put_planes(&mut plain, &self.0, |template| (template.rows as u32).to_le_bytes());
+        put_planes(&mut plain, &self.0, |template| (template.words as u32).to_le_bytes());
+        plain
+    }
+
+    /// None, here and below, when the bytes are not what an encoder writes.
+    pub(super) fn decode(plain: &[u8], rows: usize, dictionary: &Dictionary) -> Option<Self> {
+        let (count, mut rest) = plain.split_first_chunk()?;
+        let count = u32::from_le_bytes(*count) as usize;
+        let numbers = take_planes(&mut rest, count)?.into_iter().map(u16::from_le_bytes);
+        let counts = take_planes(&mut rest, count)?.into_iter().map(|rows| u32::from_le_bytes(rows) as usize);
+        let words = take_planes(&mut rest, count)?.into_iter().map(|words| u32::from_le_bytes(words) as usize);
+        let templates = numbers.zip(counts).zip(words);
+        let templates: Vec<_> =
+            templates.map(|((number, rows), words)| BlockTemplate { number, rows, words }).collect();
+        let known = |template: &BlockTemplate| {
+            usize::from(template.number) <= dictionary.len()
+                && (dictionary.holes(template.number) > 0) == (template.words > 0)
+        };
+        let whole = rest.is_empty() && templates.iter().map(|template| template.rows).sum::<usize>() == rows;
+        (whole && templates.iter().all(known)).then_some(Self(templates))
+    }
+
+    /// For each row the place of its template in the list.
+    pub(super) fn decode_rows(&self, plain: &[u8], rows: usize) -> Option<Vec<u16>> {
+        let (low, high) = plain.split_at_checked(rows)?;
+        let places: Vec<u16> = low.iter().zip(high).map(|(low, high)| u16::from_le_bytes([*low, *high])).collect();
+        let known = places.iter().max().is_none_or(|highest| usize::from(*highest) < self.0.len());
+        (known && high.len() == rows).then_some(places)
+    }
+
+    /// The number of each, by place.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().map(|template| template.number)
+    }
+
+    /// Which parts of the words, by their lengths, those of these places have.
+    pub(super) fn parts_of(&self, wanted: &[bool], parts: &[usize]) -> Option<Vec<bool>> {
+        let mut needed = vec![false; parts.len()];
+        for ((part, words), _) in self.locate(parts)?.into_iter().zip(wanted).filter(|(_, wanted)| **wanted) {
+            if !words.is_empty() {
+                needed[part] = true;
+            }
+        }
+        Some(needed)
+    }
+
+    /// Where the words of each stand: part, and bytes in it.
+    fn locate(&self, parts: &[usize]) -> Option<Vec<(usize, Range<usize>)>> {
+        let (mut part, mut at) = (0, 0);
+        let each = self.0.iter().map(|template| {
+            if template.words > 0 && at >= *parts.get(part)? {
+                (part, at) = (part + 1, 0);
+            }
+            let words = at..at + template.words;
+            at = words.end;
+            (template.words == 0 || words.end <= *parts.get(part)?).then_some((part, words))
+        });
+        each.collect()
+    }
+
+    /// The messages of the rows `wanted` (rising), for which `rest` has what stands in the column. `places` is by row;
+    /// of `words`, lengths and parts, those parts are there that [`BlockTemplates::parts_of`] says.
     pub(super) fn messages(
         &self,
         dictionary: &Dictionary,
-        words: &[u8],
+        places: &[u16],
+        words: (&[usize], &[Option<Vec<u8>>]),
         wanted: &[u32],
         rest: &StringArray,
     ) -> Option<StringArray> {
-        let mut spans = Spans::new(dictionary.len());
-        wanted.iter().for_each(|row| spans.wanted[usize::from(self.rows[*row as usize])] = true);
-        spans.find(&self.groups, dictionary, words)?;
-        let mut ranks = vec![0_u32; dictionary.len() + 1];
+        let mut spans = Spans::new(self.0.len());
+        wanted.iter().for_each(|row| spans.wanted[usize::from(places[*row as usize])] = true);
+        spans.find(self, dictionary, words)?;
+        let mut ranks = vec![0_u32; self.0.len()];
         let mut offsets = Vec::with_capacity(wanted.len() + 1);
         let mut text: Vec<u8> = Vec::with_capacity(wanted.len() * 128);
         offsets.push(0);
         let mut next = wanted.iter().enumerate().peekable();
-        for (row, &number) in self.rows.iter().enumerate() {
+        for (row, &place) in places.iter().enumerate() {
+            let place = usize::from(place);
             let Some((at, _)) = next.next_if(|(_, wanted)| **wanted as usize == row) else {
-                ranks[usize::from(number)] += 1;
+                ranks[place] += 1;
                 if next.peek().is_none() {
                     break;
                 }
                 continue;
             };
-            if number == 0 {
-                text.extend_from_slice(rest.value(at).as_bytes());
-            } else {
-                let words = spans.of(number, ranks[usize::from(number)] as usize, dictionary.holes(number));
-                fill(dictionary.at(usize::from(number) - 1).as_bytes(), words, &mut text);
+            match self.0[place].number {
+                0 => text.extend_from_slice(rest.value(at).as_bytes()),
+                number => {
+                    let words = spans.of(place, ranks[place] as usize, dictionary.holes(number))?;
+                    fill(dictionary.text(number).as_bytes(), words, &mut text);
+                }
             }
-            ranks[usize::from(number)] += 1;
+            ranks[place] += 1;
             offsets.push(i32::try_from(text.len()).ok()?);
         }
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
@@ -434,34 +520,36 @@ fn fill<'w>(template: &[u8], mut words: impl Iterator<Item = &'w [u8]>, out: &mu
 
 /// Where the words of a block stand.
 struct Spans<'w> {
-    /// By number.
+    /// By place.
     wanted: Vec<bool>,
-    first: Vec<u32>,
+    first: Vec<usize>,
     /// Row by row within each template, whatever order they are written in.
     words: Vec<&'w [u8]>,
 }
 
 impl<'w> Spans<'w> {
     fn new(templates: usize) -> Self {
-        Self { wanted: vec![false; templates + 1], first: vec![0; templates + 1], words: Vec::new() }
+        Self { wanted: vec![false; templates], first: vec![0; templates], words: Vec::new() }
     }
 
-    fn find(&mut self, groups: &[Group], dictionary: &Dictionary, bytes: &'w [u8]) -> Option<()> {
-        let mut start = 0;
-        for group in groups {
-            let end = start + group.words;
-            let mut part = bytes.get(start..end)?;
-            start = end;
-            let number = usize::from(group.number);
-            if !self.wanted[number] {
+    fn find(
+        &mut self,
+        templates: &BlockTemplates,
+        dictionary: &Dictionary,
+        (lengths, parts): (&[usize], &'w [Option<Vec<u8>>]),
+    ) -> Option<()> {
+        let places = templates.locate(lengths)?.into_iter().zip(&templates.0).enumerate();
+        for (place, ((part, bytes), template)) in places.filter(|(place, _)| self.wanted[*place]) {
+            if template.words == 0 {
                 continue;
             }
-            let holes = dictionary.holes(group.number);
+            let mut part = parts.get(part)?.as_ref()?.get(bytes)?;
+            let holes = dictionary.holes(template.number);
             let first = self.words.len();
-            self.first[number] = first as u32;
-            self.words.resize(first + group.rows * holes, &[]);
+            self.first[place] = first;
+            self.words.resize(first + template.rows * holes, &[]);
             let words = &mut self.words[first..];
-            if group.rows < TURNED_ROWS_MIN {
+            if template.rows < TURNED_ROWS_MIN {
                 for word in words {
                     *word = take_word(&mut part)?;
                 }
@@ -471,7 +559,7 @@ impl<'w> Spans<'w> {
                 let (mark, rest) = part.split_first()?;
                 part = rest;
                 let same = if *mark == SAME { Some(take_word(&mut part)?) } else { None };
-                for row in 0..group.rows {
+                for row in 0..template.rows {
                     words[row * holes + hole] = match same {
                         Some(word) => word,
                         None => take_word(&mut part)?,
@@ -482,9 +570,9 @@ impl<'w> Spans<'w> {
         Some(())
     }
 
-    fn of(&self, number: u16, rank: usize, holes: usize) -> impl Iterator<Item = &'w [u8]> {
-        let first = self.first[usize::from(number)] as usize + rank * holes;
-        self.words[first..first + holes].iter().copied()
+    fn of(&self, place: usize, rank: usize, holes: usize) -> Option<impl Iterator<Item = &'w [u8]>> {
+        let first = self.first[place] + rank * holes;
+        Some(self.words.get(first..first + holes)?.iter().copied())
     }
 }
 
@@ -509,13 +597,18 @@ mod tests {
     fn round_trip(blocks: &[Vec<String>], wanted: impl Fn(usize) -> bool) {
         let mut encoder = Encoder::new(3).expect("an encoder");
         let blocks: Vec<StringArray> = blocks.iter().map(|block| block.iter().map(Some).collect()).collect();
-        let encoded: Vec<Encoded> = blocks.iter().map(|block| encoder.encode(block, |_| {}).expect("packed")).collect();
+        let encoded: Vec<Encoded> =
+            blocks.iter().map(|block| encoder.encode(block, |_, _| {}).expect("packed")).collect();
         let dictionary = Dictionary::decode(&unpack(&encoder.finish().expect("packed"))).expect("a dictionary");
         for (block, encoded) in blocks.iter().zip(&encoded) {
-            let numbers = Numbers::decode(&unpack(&encoded.numbers), block.len(), &dictionary).expect("numbers");
+            let templates = BlockTemplates::decode(&unpack(&encoded.templates), block.len(), &dictionary);
+            let templates = templates.expect("templates");
+            let places = templates.decode_rows(&unpack(&encoded.rows), block.len()).expect("rows");
+            let lengths: Vec<usize> = encoded.words.iter().map(|part| part.plain as usize).collect();
+            let parts: Vec<_> = encoded.words.iter().map(|part| Some(unpack(part))).collect();
             let rows: Vec<u32> = (0..block.len()).filter(|row| wanted(*row)).map(|row| row as u32).collect();
             let rest: StringArray = rows.iter().map(|row| Some(encoded.rest.value(*row as usize))).collect();
-            let found = numbers.messages(&dictionary, &unpack(&encoded.words), &rows, &rest).expect("messages");
+            let found = templates.messages(&dictionary, &places, (&lengths, &parts), &rows, &rest).expect("messages");
             let expected: StringArray = rows.iter().map(|row| Some(block.value(*row as usize))).collect();
             assert_eq!(found, expected);
         }
@@ -551,10 +644,12 @@ mod tests {
         let mut told = std::collections::BTreeSet::new();
         let mut encoder = Encoder::new(1).expect("an encoder");
         encoder
-            .encode(&messages, |word| {
-                told.insert(String::from_utf8_lossy(word).into_owned());
+            .encode(&messages, |word, in_hole| {
+                told.insert((String::from_utf8_lossy(word).into_owned(), in_hole));
             })
             .expect("packed");
-        assert!(told.iter().eq(["200", "404", "a1", "a2", "b", "get", "x", "y"]));
+        let told: Vec<(&str, bool)> = told.iter().map(|(word, in_hole)| (&**word, *in_hole)).collect();
+        let holes = ["200", "404", "a1", "a2"].map(|word| (word, true));
+        assert_eq!(told, [&holes[..], &["b", "get", "x", "y"].map(|word| (word, false))].concat());
     }
 }

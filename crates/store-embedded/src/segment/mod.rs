@@ -23,7 +23,7 @@ use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cache::SegmentCache;
-pub(crate) use messages::{Dictionary, Numbers};
+pub(crate) use messages::{BlockTemplates, Dictionary};
 pub use read::{Block, Segment};
 pub(crate) use write::{Place, SegmentWriter};
 

@@ -19,8 +19,8 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use store::StoreError;
 
 use super::cache::{Opened, SegmentCache};
-use super::index::{FILTER_PAGE, FramePlace, Index};
-use super::messages::{Dictionary, Numbers};
+use super::index::{FILTER_PAGE, FramePlace, Index, IndexBlock};
+use super::messages::{BlockTemplates, Dictionary, Frame};
 use super::stored::{Chunks, StoredBlock};
 use super::{SegmentEntry, SegmentMeta};
 use crate::columns::{self, FieldColumn};
@@ -77,6 +77,14 @@ impl Segment {
         Ok(blocks)
     }
 
+    /// Whether a block may hold what is needed.
+    ///
+    /// # Errors
+    /// As [`Segment::meta`].
+    pub(crate) fn may_hold(&self, block: usize, needs: &Needs) -> Result<bool, StoreError> {
+        self.passes(&*self.opened()?, block, needs)
+    }
+
     /// Reads the columns of one block in the order of `columns` (indexes into the schema, each once; may be empty);
     /// with a selection (over the block's rows) only its rows.
     ///
@@ -115,8 +123,9 @@ impl Segment {
         let order = columns.iter().map(|column| columns.iter().filter(|other| *other < column).count());
         let mut batch = batch.project(&order.collect::<Vec<_>>()).map_err(|e| self.corrupt(e))?;
         if let (Some(wanted), Some(at)) = (wanted, columns.iter().position(|column| *column == columns::MESSAGE)) {
-            bytes += u64::from(stored.numbers.len) + u64::from(stored.words.len);
-            batch = self.with_messages(&opened, block, batch, at, &wanted)?;
+            let (with_messages, more) = self.with_messages(&opened, block, batch, at, &wanted)?;
+            batch = with_messages;
+            bytes += more;
         }
         for (column, unit) in super::TIMES.into_iter().zip(stored.units) {
             if let Some(at) = columns.iter().position(|other| *other == column) {
@@ -137,15 +146,41 @@ impl Segment {
         RecordBatch::try_new(schema, arrays).map_err(|e| self.corrupt(e))
     }
 
-    /// The templates of this file's messages, those of a block's rows, and the bytes that were read for these.
+    /// The templates of this file's messages, those that a block has, and the bytes that were read for these.
     ///
     /// # Errors
     /// As [`Segment::read`].
-    pub(crate) fn templates(&self, block: usize) -> Result<(Arc<Dictionary>, Numbers, u64), StoreError> {
+    pub(crate) fn templates(&self, block: usize) -> Result<(Arc<Dictionary>, BlockTemplates, u64), StoreError> {
         let opened = self.opened()?;
-        let numbers = self.numbers(&opened, block)?;
-        let bytes = opened.index.blocks[block].numbers.len.into();
-        Ok((self.dictionary(&opened)?.clone(), numbers, bytes))
+        let stored = self.index_block(&opened, block)?;
+        let templates = self.block_templates(&opened, stored)?;
+        Ok((self.dictionary(&opened)?.clone(), templates, stored.templates.len.into()))
+    }
+
+    /// For each row of a block the place of its template among those of the block, and the bytes that were read.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) fn template_rows(
+        &self,
+        block: usize,
+        templates: &BlockTemplates,
+    ) -> Result<(Vec<u16>, u64), StoreError> {
+        let opened = self.opened()?;
+        let stored = self.index_block(&opened, block)?;
+        Ok((self.rows(&opened, stored, templates)?, stored.rows.len.into()))
+    }
+
+    /// The words that stand in holes of the templates of a block's messages, in parts, each word on a line, with some
+    /// marks between; and the bytes that were read.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) fn words(&self, block: usize) -> Result<(Vec<Vec<u8>>, u64), StoreError> {
+        let opened = self.opened()?;
+        let stored = self.index_block(&opened, block)?;
+        let parts = stored.words.iter().map(|part| self.frame(&opened, *part)).collect::<Result<_, _>>()?;
+        Ok((parts, stored.words.iter().map(|part| u64::from(part.len)).sum()))
     }
 
     /// A block as it stands in the file.
@@ -154,22 +189,24 @@ impl Segment {
     /// As [`Segment::read`].
     pub(crate) fn stored(&self, block: usize) -> Result<StoredBlock, StoreError> {
         let opened = self.opened()?;
-        let numbers = self.numbers(&opened, block)?;
-        let index = opened.index.blocks[block].clone();
+        let index = self.index_block(&opened, block)?.clone();
         let columns: Vec<usize> = (0..opened.index.columns.len()).collect();
+        let stored = |place: FramePlace| Ok(Frame { packed: self.packed(&opened, place)?, plain: place.plain });
         Ok(StoredBlock {
             chunks: self.chunks(&opened, block, &columns)?,
             fingerprints: self.filter_part(&opened, index.fingerprints as usize, index.filter.len())?,
             dictionary: self.dictionary(&opened)?.clone(),
-            words: self.frame(&opened, index.words)?,
-            numbers,
+            templates: self.block_templates(&opened, &index)?,
+            rows: stored(index.rows)?,
+            words: index.words.iter().map(|part| stored(*part)).collect::<Result<_, StoreError>>()?,
             parquet: opened.arrow.metadata().clone(),
             block,
             index,
         })
     }
 
-    /// The batch with whole messages in column `at`, where those stand that have no template.
+    /// The batch with whole messages in column `at`, where those stand that have no template; and the bytes that were
+    /// read for it.
     fn with_messages(
         &self,
         opened: &Opened,
@@ -177,24 +214,43 @@ impl Segment {
         batch: RecordBatch,
         at: usize,
         wanted: &[u32],
-    ) -> Result<RecordBatch, StoreError> {
-        let numbers = self.numbers(opened, block)?;
-        let words = self.frame(opened, opened.index.blocks[block].words)?;
+    ) -> Result<(RecordBatch, u64), StoreError> {
+        let unreadable = || self.corrupt(format!("the messages of block {block} can't be read"));
+        let stored = self.index_block(opened, block)?;
+        let templates = self.block_templates(opened, stored)?;
+        let places = self.rows(opened, stored, &templates)?;
+        let mut wanted_places = vec![false; templates.numbers().count()];
+        wanted.iter().for_each(|row| wanted_places[usize::from(places[*row as usize])] = true);
+        let lengths: Vec<usize> = stored.words.iter().map(|part| part.plain as usize).collect();
+        let needed = templates.parts_of(&wanted_places, &lengths).ok_or_else(unreadable)?;
+        let mut bytes = u64::from(stored.templates.len) + u64::from(stored.rows.len);
+        let mut parts = Vec::with_capacity(lengths.len());
+        for (part, needed) in stored.words.iter().zip(needed) {
+            bytes += if needed { u64::from(part.len) } else { 0 };
+            parts.push(needed.then(|| self.frame(opened, *part)).transpose()?);
+        }
         let rest = batch.column(at).as_string_opt().ok_or_else(|| self.corrupt("its messages are no text"))?;
-        let messages = numbers.messages(self.dictionary(opened)?, &words, wanted, rest);
-        let messages = messages.ok_or_else(|| self.corrupt(format!("the messages of block {block} can't be read")))?;
+        let messages = templates.messages(self.dictionary(opened)?, &places, (&lengths, &parts), wanted, rest);
+        let messages = messages.ok_or_else(unreadable)?;
         let (schema, mut arrays, _) = batch.into_parts();
         arrays[at] = Arc::new(messages);
-        RecordBatch::try_new(schema, arrays).map_err(|e| self.corrupt(e))
+        Ok((RecordBatch::try_new(schema, arrays).map_err(|e| self.corrupt(e))?, bytes))
     }
 
-    fn numbers(&self, opened: &Opened, block: usize) -> Result<Numbers, StoreError> {
-        let Some(stored) = opened.index.blocks.get(block) else {
-            return Err(StoreError::Internal(format!("{} has no such block", self.entry.file_name())));
-        };
-        let plain = self.frame(opened, stored.numbers)?;
-        let numbers = Numbers::decode(&plain, stored.meta.rows, self.dictionary(opened)?);
-        numbers.ok_or_else(|| self.corrupt(format!("the templates of block {block} can't be read")))
+    fn index_block<'o>(&self, opened: &'o Opened, block: usize) -> Result<&'o IndexBlock, StoreError> {
+        let missing = || StoreError::Internal(format!("{} has no such block", self.entry.file_name()));
+        opened.index.blocks.get(block).ok_or_else(missing)
+    }
+
+    fn block_templates(&self, opened: &Opened, block: &IndexBlock) -> Result<BlockTemplates, StoreError> {
+        let plain = self.frame(opened, block.templates)?;
+        let templates = BlockTemplates::decode(&plain, block.meta.rows, self.dictionary(opened)?);
+        templates.ok_or_else(|| self.corrupt("the templates of a block can't be read"))
+    }
+
+    fn rows(&self, opened: &Opened, block: &IndexBlock, templates: &BlockTemplates) -> Result<Vec<u16>, StoreError> {
+        let rows = templates.decode_rows(&self.frame(opened, block.rows)?, block.meta.rows);
+        rows.ok_or_else(|| self.corrupt("the templates of a block's rows can't be read"))
     }
 
     fn dictionary<'o>(&self, opened: &'o Opened) -> Result<&'o Arc<Dictionary>, StoreError> {
@@ -238,8 +294,10 @@ impl Segment {
         let columns: Vec<usize> = (0..opened.index.columns.len()).collect();
         for block in 0..opened.index.blocks.len() {
             self.chunks(&opened, block, &columns)?;
-            self.packed(&opened, opened.index.blocks[block].numbers)?;
-            self.packed(&opened, opened.index.blocks[block].words)?;
+            let index = self.index_block(&opened, block)?;
+            for place in [index.templates, index.rows].into_iter().chain(index.words.iter().copied()) {
+                self.packed(&opened, place)?;
+            }
         }
         self.packed(&opened, opened.index.dictionary)?;
         self.filter_part(&opened, 0, opened.index.filters_len as usize)?;
@@ -259,8 +317,9 @@ impl Segment {
         };
         frame("(templates)", opened.index.dictionary);
         for block in &opened.index.blocks {
-            frame("(template numbers)", block.numbers);
-            frame("(words)", block.words);
+            frame("(templates of a block)", block.templates);
+            frame("(templates of rows)", block.rows);
+            block.words.iter().for_each(|part| frame("(words)", *part));
         }
         for group in opened.arrow.metadata().row_groups() {
             for (column, field) in group.columns().iter().zip(opened.meta.schema.fields()) {

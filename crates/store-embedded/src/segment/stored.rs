@@ -9,7 +9,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::index::IndexBlock;
-use super::messages::{Dictionary, Numbers};
+use super::messages::{BlockTemplates, Dictionary, Frame};
 
 /// A block as it stands in a file.
 pub(crate) struct StoredBlock {
@@ -18,8 +18,9 @@ pub(crate) struct StoredBlock {
     pub(super) chunks: Chunks,
     pub(super) fingerprints: Bytes,
     pub(super) dictionary: Arc<Dictionary>,
-    pub(super) numbers: Numbers,
-    pub(super) words: Vec<u8>,
+    pub(super) templates: BlockTemplates,
+    pub(super) rows: Frame,
+    pub(super) words: Vec<Frame>,
     pub(super) index: IndexBlock,
 }
 

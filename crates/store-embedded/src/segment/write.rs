@@ -128,7 +128,9 @@ impl SegmentWriter {
         };
         let mut arrays = block.columns().to_vec();
         let tokens = &mut self.tokens;
-        let split = open.messages.encode(block.column(columns::MESSAGE).as_string(), |word| tokens.add_word(word))?;
+        let split = open
+            .messages
+            .encode(block.column(columns::MESSAGE).as_string(), |word, in_hole| tokens.add_word(word, in_hole))?;
         arrays[columns::MESSAGE] = Arc::new(split.rest);
         let units = super::TIMES.map(|column| {
             let (unit, times) = in_largest_unit(&arrays[column]);
@@ -136,8 +138,9 @@ impl SegmentWriter {
             unit
         });
         let crcs = open.write(&arrays)?;
-        let numbers = open.write_frame(&split.numbers)?;
-        let words = open.write_frame(&split.words)?;
+        let templates = open.write_frame(&split.templates)?;
+        let in_rows = open.write_frame(&split.rows)?;
+        let words = open.write_frames(&split.words)?;
         let rows = block.columns().iter().map(|array| (array.len() - array.null_count()) as u32);
         let chunks = crcs.into_iter().zip(rows).map(|(crc, rows)| IndexChunk { crc, rows }).collect();
         self.tokens.add_batch(block).map_err(io::Error::other)?;
@@ -148,7 +151,8 @@ impl SegmentWriter {
             ts_max: Key::at(block, block.num_rows() - 1).ts,
         };
         let fingerprints = self.fingerprints.len() as u64;
-        self.index.blocks.push(IndexBlock { meta, units, filter, fingerprints, numbers, words, chunks });
+        let index = IndexBlock { meta, units, filter, fingerprints, templates, rows: in_rows, words, chunks };
+        self.index.blocks.push(index);
         self.fingerprints.append(&mut filter_bytes);
         Ok(())
     }
@@ -157,18 +161,18 @@ impl SegmentWriter {
     /// and given to [`SegmentWriter::write_block`], as the first block of a segment has.
     pub(crate) fn copy_block(&mut self, block: &StoredBlock) -> io::Result<bool> {
         let Some(open) = &mut self.open else { return Ok(false) };
-        let Some((numbers, words)) = open.messages.adopt(&block.dictionary, &block.numbers, &block.words)? else {
-            return Ok(false);
-        };
+        let Some(templates) = open.messages.adopt(&block.dictionary, &block.templates)? else { return Ok(false) };
         let mut group = open.file.next_row_group().map_err(storage)?;
         for close in block.columns() {
             group.append_column(&block.chunks, close).map_err(storage)?;
         }
         group.close().map_err(storage)?;
         open.sync_sink()?.drain()?;
-        let (numbers, words) = (open.write_frame(&numbers)?, open.write_frame(&words)?);
+        let templates = open.write_frame(&templates)?;
+        let rows = open.write_frame(&block.rows)?;
+        let words = open.write_frames(&block.words)?;
         let fingerprints = self.fingerprints.len() as u64;
-        self.index.blocks.push(IndexBlock { fingerprints, numbers, words, ..block.index.clone() });
+        self.index.blocks.push(IndexBlock { fingerprints, templates, rows, words, ..block.index.clone() });
         self.fingerprints.extend_from_slice(&block.fingerprints);
         Ok(true)
     }
@@ -264,6 +268,10 @@ impl Open {
         self.sync_sink()?.drain()?;
         let crc = crc32c::crc32c(&frame.packed);
         Ok(FramePlace { offset, len: frame.packed.len() as u32, plain: frame.plain, crc })
+    }
+
+    fn write_frames(&mut self, frames: &[Frame]) -> io::Result<Vec<FramePlace>> {
+        frames.iter().map(|frame| self.write_frame(frame)).collect()
     }
 
     /// The sink, with all that was written in it.
