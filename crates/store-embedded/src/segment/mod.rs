@@ -9,10 +9,12 @@
 //! Opening is lazy: a query that only asks [`Segment::entry`] reads nothing. Every read is checked by checksum, so a
 //! damaged file is [`store::StoreError::Corrupt`] with its name, never a wrong answer. All calls block on the disk.
 
+mod block_templates;
 mod cache;
 mod index;
 mod messages;
 mod read;
+mod read_messages;
 mod stored;
 mod write;
 
@@ -22,8 +24,9 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use block_templates::BlockTemplates;
 pub(crate) use cache::SegmentCache;
-pub(crate) use messages::{BlockTemplates, Dictionary};
+pub(crate) use messages::Dictionary;
 pub use read::{Block, Segment};
 pub(crate) use write::{Place, SegmentWriter};
 

@@ -8,8 +8,9 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::block_templates::BlockTemplates;
 use super::index::IndexBlock;
-use super::messages::{BlockTemplates, Dictionary, Frame};
+use super::messages::{Dictionary, Frame};
 
 /// A block as it stands in a file.
 pub(crate) struct StoredBlock {

@@ -1,0 +1,247 @@
+//! The templates of one block, and the messages that they make of its words; the format stands in
+//! [`messages`](super::messages).
+
+use std::ops::Range;
+
+use arrow::array::{Array, StringArray};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+
+use super::messages::{Dictionary, END, HOLE, SAME, TURNED_ROWS_MIN, put_planes};
+
+/// The templates that a block has, in the order of their first rows.
+#[derive(Debug)]
+pub(crate) struct BlockTemplates(pub(super) Vec<BlockTemplate>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BlockTemplate {
+    /// In the segment's dictionary; 0: messages that have no template.
+    pub(super) number: u16,
+    pub(super) rows: usize,
+    /// Bytes of its words.
+    pub(super) words: usize,
+}
+
+impl BlockTemplates {
+    /// Of the templates of all rows, and for each row its place among them; the bytes of words are not known yet.
+    pub(super) fn of(numbers: &[u16], dictionary: usize) -> (Self, Vec<u16>) {
+        let mut place_of = vec![u16::MAX; dictionary + 1];
+        let mut templates: Vec<BlockTemplate> = Vec::new();
+        let places = numbers.iter().map(|&number| {
+            let place = &mut place_of[usize::from(number)];
+            if *place == u16::MAX {
+                *place = templates.len() as u16;
+                templates.push(BlockTemplate { number, rows: 0, words: 0 });
+            }
+            templates[usize::from(*place)].rows += 1;
+            *place
+        });
+        let places = places.collect();
+        (Self(templates), places)
+    }
+
+    /// The rows of each template one after the other.
+    pub(super) fn rows(&self, numbers: &[u16]) -> Vec<u32> {
+        let highest = self.0.iter().map(|template| template.number).max().unwrap_or_default();
+        let mut next = vec![0; usize::from(highest) + 1];
+        let mut start = 0;
+        for template in &self.0 {
+            next[usize::from(template.number)] = start;
+            start += template.rows;
+        }
+        let mut rows = vec![0; start];
+        for (row, number) in numbers.iter().enumerate() {
+            let next = &mut next[usize::from(*number)];
+            rows[*next] = row as u32;
+            *next += 1;
+        }
+        rows
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut plain = (self.0.len() as u32).to_le_bytes().to_vec();
+        put_planes(&mut plain, &self.0, |template| template.number.to_le_bytes());
+        put_planes(&mut plain, &self.0, |template| (template.rows as u32).to_le_bytes());
+        put_planes(&mut plain, &self.0, |template| (template.words as u32).to_le_bytes());
+        plain
+    }
+
+    /// None, here and below, when the bytes are not what an encoder writes.
+    pub(super) fn decode(plain: &[u8], rows: usize, dictionary: &Dictionary) -> Option<Self> {
+        let (count, mut rest) = plain.split_first_chunk()?;
+        let count = u32::from_le_bytes(*count) as usize;
+        let numbers = take_planes(&mut rest, count)?.into_iter().map(u16::from_le_bytes);
+        let counts = take_planes(&mut rest, count)?.into_iter().map(|rows| u32::from_le_bytes(rows) as usize);
+        let words = take_planes(&mut rest, count)?.into_iter().map(|words| u32::from_le_bytes(words) as usize);
+        let templates = numbers.zip(counts).zip(words);
+        let templates: Vec<_> =
+            templates.map(|((number, rows), words)| BlockTemplate { number, rows, words }).collect();
+        let known = |template: &BlockTemplate| {
+            usize::from(template.number) <= dictionary.len()
+                && (dictionary.holes(template.number) > 0) == (template.words > 0)
+        };
+        let whole = rest.is_empty() && templates.iter().map(|template| template.rows).sum::<usize>() == rows;
+        (whole && templates.iter().all(known)).then_some(Self(templates))
+    }
+
+    /// For each row the place of its template in the list.
+    pub(super) fn decode_rows(&self, plain: &[u8], rows: usize) -> Option<Vec<u16>> {
+        let (low, high) = plain.split_at_checked(rows)?;
+        let places: Vec<u16> = low.iter().zip(high).map(|(low, high)| u16::from_le_bytes([*low, *high])).collect();
+        let known = places.iter().max().is_none_or(|highest| usize::from(*highest) < self.0.len());
+        (known && high.len() == rows).then_some(places)
+    }
+
+    /// The number of each, by place.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().map(|template| template.number)
+    }
+
+    /// Which parts of the words, by their lengths, those of these places have.
+    pub(super) fn parts_of(&self, wanted: &[bool], parts: &[usize]) -> Option<Vec<bool>> {
+        let mut needed = vec![false; parts.len()];
+        for ((part, words), _) in self.locate(parts)?.into_iter().zip(wanted).filter(|(_, wanted)| **wanted) {
+            if !words.is_empty() {
+                needed[part] = true;
+            }
+        }
+        Some(needed)
+    }
+
+    /// Where the words of each stand: part, and bytes in it.
+    fn locate(&self, parts: &[usize]) -> Option<Vec<(usize, Range<usize>)>> {
+        let (mut part, mut at) = (0, 0);
+        let each = self.0.iter().map(|template| {
+            if template.words > 0 && at >= *parts.get(part)? {
+                (part, at) = (part + 1, 0);
+            }
+            let words = at..at + template.words;
+            at = words.end;
+            (template.words == 0 || words.end <= *parts.get(part)?).then_some((part, words))
+        });
+        each.collect()
+    }
+
+    /// The messages of the rows `wanted` (rising), for which `rest` has what stands in the column. `places` is by row;
+    /// of `words`, lengths and parts, those parts are there that [`BlockTemplates::parts_of`] says.
+    pub(super) fn messages(
+        &self,
+        dictionary: &Dictionary,
+        places: &[u16],
+        words: (&[usize], &[Option<Vec<u8>>]),
+        wanted: &[u32],
+        rest: &StringArray,
+    ) -> Option<StringArray> {
+        let mut spans = Spans::new(self.0.len());
+        wanted.iter().for_each(|row| spans.wanted[usize::from(places[*row as usize])] = true);
+        spans.find(self, dictionary, words)?;
+        let mut ranks = vec![0_u32; self.0.len()];
+        let mut offsets = Vec::with_capacity(wanted.len() + 1);
+        let mut text: Vec<u8> = Vec::with_capacity(wanted.len() * 128);
+        offsets.push(0);
+        let mut next = wanted.iter().enumerate().peekable();
+        for (row, &place) in places.iter().enumerate() {
+            let place = usize::from(place);
+            let Some((at, _)) = next.next_if(|(_, wanted)| **wanted as usize == row) else {
+                ranks[place] += 1;
+                if next.peek().is_none() {
+                    break;
+                }
+                continue;
+            };
+            match self.0[place].number {
+                0 => text.extend_from_slice(rest.value(at).as_bytes()),
+                number => {
+                    let words = spans.of(place, ranks[place] as usize, dictionary.holes(number))?;
+                    fill(dictionary.text(number).as_bytes(), words, &mut text);
+                }
+            }
+            ranks[place] += 1;
+            offsets.push(i32::try_from(text.len()).ok()?);
+        }
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        StringArray::try_new(offsets, Buffer::from_vec(text), None).ok().filter(|found| found.len() == wanted.len())
+    }
+}
+
+/// Puts words into the holes of a template.
+fn fill<'w>(template: &[u8], mut words: impl Iterator<Item = &'w [u8]>, out: &mut Vec<u8>) {
+    let mut kept = 0;
+    for hole in memchr::memchr_iter(HOLE, template) {
+        out.extend_from_slice(&template[kept..hole]);
+        out.extend_from_slice(words.next().unwrap_or_default());
+        kept = hole + 1;
+    }
+    out.extend_from_slice(&template[kept..]);
+}
+
+/// Where the words of a block stand.
+struct Spans<'w> {
+    /// By place.
+    wanted: Vec<bool>,
+    first: Vec<usize>,
+    /// Row by row within each template, whatever order they are written in.
+    words: Vec<&'w [u8]>,
+}
+
+impl<'w> Spans<'w> {
+    fn new(templates: usize) -> Self {
+        Self { wanted: vec![false; templates], first: vec![0; templates], words: Vec::new() }
+    }
+
+    fn find(
+        &mut self,
+        templates: &BlockTemplates,
+        dictionary: &Dictionary,
+        (lengths, parts): (&[usize], &'w [Option<Vec<u8>>]),
+    ) -> Option<()> {
+        let places = templates.locate(lengths)?.into_iter().zip(&templates.0).enumerate();
+        for (place, ((part, bytes), template)) in places.filter(|(place, _)| self.wanted[*place]) {
+            if template.words == 0 {
+                continue;
+            }
+            let mut part = parts.get(part)?.as_ref()?.get(bytes)?;
+            let holes = dictionary.holes(template.number);
+            let first = self.words.len();
+            self.first[place] = first;
+            self.words.resize(first + template.rows * holes, &[]);
+            let words = &mut self.words[first..];
+            if template.rows < TURNED_ROWS_MIN {
+                for word in words {
+                    *word = take_word(&mut part)?;
+                }
+                continue;
+            }
+            for hole in 0..holes {
+                let (mark, rest) = part.split_first()?;
+                part = rest;
+                let same = if *mark == SAME { Some(take_word(&mut part)?) } else { None };
+                for row in 0..template.rows {
+                    words[row * holes + hole] = match same {
+                        Some(word) => word,
+                        None => take_word(&mut part)?,
+                    };
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn of(&self, place: usize, rank: usize, holes: usize) -> Option<impl Iterator<Item = &'w [u8]>> {
+        let first = self.first[place] + rank * holes;
+        Some(self.words.get(first..first + holes)?.iter().copied())
+    }
+}
+
+fn take_word<'w>(part: &mut &'w [u8]) -> Option<&'w [u8]> {
+    let end = memchr::memchr(END, part)?;
+    let (word, rest) = part.split_at(end);
+    *part = &rest[1..];
+    Some(word)
+}
+
+/// Takes planes from the front: `count` numbers of `N` bytes.
+fn take_planes<const N: usize>(plain: &mut &[u8], count: usize) -> Option<Vec<[u8; N]>> {
+    let (planes, rest) = plain.split_at_checked(count.checked_mul(N)?)?;
+    *plain = rest;
+    Some((0..count).map(|at| std::array::from_fn(|plane| planes[plane * count + at])).collect())
+}

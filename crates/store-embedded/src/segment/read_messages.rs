@@ -1,0 +1,103 @@
+//! Reading the messages of a block: first which templates it has, then their rows and words where these are needed.
+
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use store::StoreError;
+
+use super::block_templates::BlockTemplates;
+use super::cache::Opened;
+use super::index::IndexBlock;
+use super::messages::Dictionary;
+use super::read::Segment;
+
+impl Segment {
+    /// The templates of this file's messages, those that a block has, and the bytes that were read for these.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) fn templates(&self, block: usize) -> Result<(Arc<Dictionary>, BlockTemplates, u64), StoreError> {
+        let opened = self.opened()?;
+        let stored = self.index_block(&opened, block)?;
+        let templates = self.block_templates(&opened, stored)?;
+        Ok((self.dictionary(&opened)?.clone(), templates, stored.templates.len.into()))
+    }
+
+    /// For each row of a block the place of its template among those of the block, and the bytes that were read.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) fn template_rows(
+        &self,
+        block: usize,
+        templates: &BlockTemplates,
+    ) -> Result<(Vec<u16>, u64), StoreError> {
+        let opened = self.opened()?;
+        let stored = self.index_block(&opened, block)?;
+        Ok((self.rows(&opened, stored, templates)?, stored.rows.len.into()))
+    }
+
+    /// The words that stand in holes of the templates of a block's messages, in parts, each word on a line, with some
+    /// marks between; and the bytes that were read.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) fn words(&self, block: usize) -> Result<(Vec<Vec<u8>>, u64), StoreError> {
+        let opened = self.opened()?;
+        let stored = self.index_block(&opened, block)?;
+        let parts = stored.words.iter().map(|part| self.frame(&opened, *part)).collect::<Result<_, _>>()?;
+        Ok((parts, stored.words.iter().map(|part| u64::from(part.len)).sum()))
+    }
+
+    /// The batch with whole messages in column `at`, where those stand that have no template; and the bytes that were
+    /// read for it.
+    pub(super) fn with_messages(
+        &self,
+        opened: &Opened,
+        block: usize,
+        batch: RecordBatch,
+        at: usize,
+        wanted: &[u32],
+    ) -> Result<(RecordBatch, u64), StoreError> {
+        let unreadable = || self.corrupt(format!("the messages of block {block} can't be read"));
+        let stored = self.index_block(opened, block)?;
+        let templates = self.block_templates(opened, stored)?;
+        let places = self.rows(opened, stored, &templates)?;
+        let mut wanted_places = vec![false; templates.numbers().count()];
+        wanted.iter().for_each(|row| wanted_places[usize::from(places[*row as usize])] = true);
+        let lengths: Vec<usize> = stored.words.iter().map(|part| part.plain as usize).collect();
+        let needed = templates.parts_of(&wanted_places, &lengths).ok_or_else(unreadable)?;
+        let mut bytes = u64::from(stored.templates.len) + u64::from(stored.rows.len);
+        let mut parts = Vec::with_capacity(lengths.len());
+        for (part, needed) in stored.words.iter().zip(needed) {
+            bytes += if needed { u64::from(part.len) } else { 0 };
+            parts.push(needed.then(|| self.frame(opened, *part)).transpose()?);
+        }
+        let rest = batch.column(at).as_string_opt().ok_or_else(|| self.corrupt("its messages are no text"))?;
+        let messages = templates.messages(self.dictionary(opened)?, &places, (&lengths, &parts), wanted, rest);
+        let messages = messages.ok_or_else(unreadable)?;
+        let (schema, mut arrays, _) = batch.into_parts();
+        arrays[at] = Arc::new(messages);
+        Ok((RecordBatch::try_new(schema, arrays).map_err(|e| self.corrupt(e))?, bytes))
+    }
+
+    pub(super) fn block_templates(&self, opened: &Opened, block: &IndexBlock) -> Result<BlockTemplates, StoreError> {
+        let plain = self.frame(opened, block.templates)?;
+        let templates = BlockTemplates::decode(&plain, block.meta.rows, self.dictionary(opened)?);
+        templates.ok_or_else(|| self.corrupt("the templates of a block can't be read"))
+    }
+
+    fn rows(&self, opened: &Opened, block: &IndexBlock, templates: &BlockTemplates) -> Result<Vec<u16>, StoreError> {
+        let rows = templates.decode_rows(&self.frame(opened, block.rows)?, block.meta.rows);
+        rows.ok_or_else(|| self.corrupt("the templates of a block's rows can't be read"))
+    }
+
+    pub(super) fn dictionary<'o>(&self, opened: &'o Opened) -> Result<&'o Arc<Dictionary>, StoreError> {
+        if let Some(dictionary) = opened.dictionary.get() {
+            return Ok(dictionary);
+        }
+        let plain = self.frame(opened, opened.index.dictionary)?;
+        let dictionary = Dictionary::decode(&plain).ok_or_else(|| self.corrupt("its templates can't be read"))?;
+        Ok(opened.dictionary.get_or_init(|| Arc::new(dictionary)))
+    }
+}
