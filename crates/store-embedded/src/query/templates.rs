@@ -39,10 +39,10 @@ pub(super) struct Verdicts(Box<[AtomicU8]>);
 pub(super) struct Message {
     /// For whole messages.
     pub(super) matcher: TextMatcher,
+    /// Must stand in the template as it is, or no message can match: the cheapest question, asked first.
+    literal: Option<TextMatcher>,
     /// Must match the template with `0` in its holes, or no message can.
     necessary: Vec<TextMatcher>,
-    /// The longest text that every message of the condition has outside of holes: no other is looked for without it.
-    literal: Option<TextMatcher>,
     /// The same for the template with NUL bytes in its holes.
     outline: Option<Outline>,
     enough: Enough,
@@ -54,20 +54,25 @@ pub(super) struct Message {
 struct Outline {
     /// NUL bytes for words with digits, and for what may be a part of a word with digits.
     loose: Regex,
-    /// The same without parts of words, where `in_hole` tells whether a block has such words.
-    strict: Option<Regex>,
+    /// Where the block can tell whether it has such words.
+    parts: Option<Parts>,
+}
+
+/// Text that begins or ends inside a word.
+#[derive(Debug)]
+struct Parts {
+    /// The outline without parts of words in holes.
+    strict: Regex,
+    /// What a block has if a word in a hole has a part of the text.
     in_hole: InHole,
 }
 
-/// What a block has if a word in a hole of its templates has the searched part.
 #[derive(Debug)]
 enum InHole {
     /// The ends of words.
     Edge(Needs),
-    /// This text in its words.
-    Inside(Regex),
-    /// No block tells.
-    Unknown,
+    /// The whole text in one of its words.
+    Inside,
 }
 
 /// When a template with holes decides for its messages.
@@ -136,10 +141,13 @@ impl Message {
 
     /// Whether templates with the verdict [`Verdict::InHole`] may have a message that matches among these rows.
     pub(super) fn can_be_in_hole(&self, rows: &mut Rows<'_>) -> Result<bool, StoreError> {
-        match self.outline.as_ref().map(|outline| &outline.in_hole) {
-            Some(InHole::Edge(needs)) => rows.may_hold(needs),
-            Some(InHole::Inside(part)) => Ok(rows.words()?.iter().any(|words| part.is_match(words))),
-            Some(InHole::Unknown) | None => Ok(true),
+        let parts = self.outline.as_ref().and_then(|outline| outline.parts.as_ref());
+        match parts {
+            Some(Parts { in_hole: InHole::Edge(needs), .. }) => rows.may_hold(needs),
+            Some(Parts { in_hole: InHole::Inside, strict }) => {
+                Ok(rows.words()?.iter().any(|words| strict.is_match(words)))
+            }
+            None => Ok(true),
         }
     }
 
@@ -166,10 +174,10 @@ impl Message {
             Enough::Itself if self.matcher.matches(filled) => return Verdict::Yes,
             Enough::Itself | Enough::Never => {}
         }
-        let Some(Outline { loose, strict, .. }) = &self.outline else { return Verdict::Maybe };
+        let Some(Outline { loose, parts }) = &self.outline else { return Verdict::Maybe };
         match loose.is_match(template.as_bytes()) {
             false => Verdict::No,
-            true if strict.as_ref().is_some_and(|strict| !strict.is_match(template.as_bytes())) => Verdict::InHole,
+            true if parts.as_ref().is_some_and(|parts| !parts.strict.is_match(template.as_bytes())) => Verdict::InHole,
             true => Verdict::Maybe,
         }
     }
@@ -198,6 +206,7 @@ fn in_template(word: &WordPattern) -> WordPattern {
 impl Outline {
     /// None: nothing can be said.
     fn new(needle: &str) -> Option<Self> {
+        const HOLE: &str = "\\x00";
         let bytes = needle.as_bytes();
         let (mut loose, mut strict) = (String::from("(?i-u)"), String::from("(?i-u)"));
         let mut edges = Vec::new();
@@ -205,42 +214,34 @@ impl Outline {
         for part in bytes.chunk_by(|a, b| is_word_byte(*a) == is_word_byte(*b)) {
             let end = start + part.len();
             let text = needle.get(start..end)?;
-            let literal = regex::escape(text);
-            let (is_first, is_last) = (start == 0, end == bytes.len());
+            let (is_word, is_first, is_last) = (is_word_byte(part[0]), start == 0, end == bytes.len());
             start = end;
-            match (is_word_byte(part[0]), has_digit(text)) {
-                (true, _) if is_first && is_last => {
-                    loose.push_str(&if has_digit(text) { "\\x00".to_owned() } else { format!("(?:{literal}|\\x00)") });
-                    edges.push(None);
-                }
-                (true, true) => {
-                    loose.push_str("\\x00");
-                    strict.push_str("\\x00");
-                    continue;
-                }
-                // Perhaps only an end of the word that stands in the hole.
-                (true, false) if is_first || is_last => {
-                    loose.push_str(&format!("(?:{literal}|\\x00)"));
-                    let part = part.to_ascii_lowercase();
-                    edges.push(match is_first {
-                        true => part.last_chunk().copied().map(Needs::tail),
-                        false => part.first_chunk().copied().map(Needs::head),
-                    });
-                }
-                _ => loose.push_str(&literal),
+            let literal = regex::escape(text);
+            let digits = is_word && has_digit(text);
+            // Perhaps only a part of the word that stands in the hole.
+            let cut = is_word && (is_first || is_last);
+            loose.push_str(&match (digits, cut) {
+                (true, _) => HOLE.to_owned(),
+                (false, true) => format!("(?:{literal}|{HOLE})"),
+                (false, false) => literal.clone(),
+            });
+            let whole = is_first && is_last;
+            strict.push_str(if digits && !whole { HOLE } else { &literal });
+            if cut && !digits && !whole {
+                let part = part.to_ascii_lowercase();
+                edges.push(match is_first {
+                    true => part.last_chunk().copied().map(Needs::tail),
+                    false => part.first_chunk().copied().map(Needs::head),
+                });
             }
-            strict.push_str(&literal);
         }
-        let in_hole = match edges.into_iter().collect::<Option<Vec<Needs>>>() {
-            Some(edges) => InHole::Edge(Needs::Any(edges)),
-            None if bytes.iter().all(|byte| is_word_byte(*byte)) => InHole::Inside(Regex::new(&strict).ok()?),
-            None => InHole::Unknown,
+        let in_hole = match bytes.iter().all(|byte| is_word_byte(*byte)) {
+            true => Some(InHole::Inside),
+            false => edges.into_iter().collect::<Option<_>>().map(|edges| InHole::Edge(Needs::Any(edges))),
         };
-        let strict = match in_hole {
-            InHole::Unknown => None,
-            _ => Some(Regex::new(&strict).ok()?),
-        };
-        Some(Self { loose: Regex::new(&loose).ok()?, strict, in_hole })
+        let strict = Regex::new(&strict).ok()?;
+        let parts = in_hole.map(|in_hole| Parts { strict, in_hole });
+        Some(Self { loose: Regex::new(&loose).ok()?, parts })
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use arrow::array::{Array, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 
-use super::messages::{Dictionary, END, HOLE, SAME, TURNED_ROWS_MIN, put_planes};
+use super::messages::{Dictionary, END, HOLE, SAME, TURNED_ROWS_MIN, put_planes, take_planes};
 
 /// The templates that a block has, in the order of their first rows.
 #[derive(Debug)]
@@ -39,18 +39,17 @@ impl BlockTemplates {
         (Self(templates), places)
     }
 
-    /// The rows of each template one after the other.
-    pub(super) fn rows(&self, numbers: &[u16]) -> Vec<u32> {
-        let highest = self.0.iter().map(|template| template.number).max().unwrap_or_default();
-        let mut next = vec![0; usize::from(highest) + 1];
-        let mut start = 0;
-        for template in &self.0 {
-            next[usize::from(template.number)] = start;
-            start += template.rows;
-        }
-        let mut rows = vec![0; start];
-        for (row, number) in numbers.iter().enumerate() {
-            let next = &mut next[usize::from(*number)];
+    /// The rows of each template one after the other; `places` is by row.
+    pub(super) fn rows(&self, places: &[u16]) -> Vec<u32> {
+        let mut end = 0;
+        let starts = self.0.iter().map(|template| {
+            end += template.rows;
+            end - template.rows
+        });
+        let mut next: Vec<usize> = starts.collect();
+        let mut rows = vec![0; places.len()];
+        for (row, place) in places.iter().enumerate() {
+            let next = &mut next[usize::from(*place)];
             rows[*next] = row as u32;
             *next += 1;
         }
@@ -69,9 +68,9 @@ impl BlockTemplates {
     pub(super) fn decode(plain: &[u8], rows: usize, dictionary: &Dictionary) -> Option<Self> {
         let (count, mut rest) = plain.split_first_chunk()?;
         let count = u32::from_le_bytes(*count) as usize;
-        let numbers = take_planes(&mut rest, count)?.into_iter().map(u16::from_le_bytes);
-        let counts = take_planes(&mut rest, count)?.into_iter().map(|rows| u32::from_le_bytes(rows) as usize);
-        let words = take_planes(&mut rest, count)?.into_iter().map(|words| u32::from_le_bytes(words) as usize);
+        let numbers = take_planes(&mut rest, count, u16::from_le_bytes)?;
+        let counts = take_planes(&mut rest, count, |rows| u32::from_le_bytes(rows) as usize)?;
+        let words = take_planes(&mut rest, count, |words| u32::from_le_bytes(words) as usize)?;
         let templates = numbers.zip(counts).zip(words);
         let templates: Vec<_> =
             templates.map(|((number, rows), words)| BlockTemplate { number, rows, words }).collect();
@@ -96,15 +95,19 @@ impl BlockTemplates {
         self.0.iter().map(|template| template.number)
     }
 
-    /// Which parts of the words, by their lengths, those of these places have.
-    pub(super) fn parts_of(&self, wanted: &[bool], parts: &[usize]) -> Option<Vec<bool>> {
+    /// The words of the templates that the rows `wanted` have, not read yet: `parts` are the lengths of all parts.
+    /// `places` is by row.
+    pub(super) fn words_of(&self, places: &[u16], wanted: &[u32], parts: &[usize]) -> Option<Words> {
+        let mut of_template = vec![false; self.0.len()];
+        wanted.iter().for_each(|row| of_template[usize::from(places[*row as usize])] = true);
+        let located = self.locate(parts)?;
         let mut needed = vec![false; parts.len()];
-        for ((part, words), _) in self.locate(parts)?.into_iter().zip(wanted).filter(|(_, wanted)| **wanted) {
-            if !words.is_empty() {
-                needed[part] = true;
+        for ((part, bytes), wanted) in located.iter().zip(&of_template) {
+            if *wanted && !bytes.is_empty() {
+                needed[*part] = true;
             }
         }
-        Some(needed)
+        Some(Words { wanted: of_template, located, needed, parts: Vec::with_capacity(parts.len()) })
     }
 
     /// Where the words of each stand: part, and bytes in it.
@@ -122,18 +125,16 @@ impl BlockTemplates {
     }
 
     /// The messages of the rows `wanted` (rising), for which `rest` has what stands in the column. `places` is by row;
-    /// of `words`, lengths and parts, those parts are there that [`BlockTemplates::parts_of`] says.
+    /// `words` are those of these rows, read.
     pub(super) fn messages(
         &self,
         dictionary: &Dictionary,
         places: &[u16],
-        words: (&[usize], &[Option<Vec<u8>>]),
+        words: &Words,
         wanted: &[u32],
         rest: &StringArray,
     ) -> Option<StringArray> {
-        let mut spans = Spans::new(self.0.len());
-        wanted.iter().for_each(|row| spans.wanted[usize::from(places[*row as usize])] = true);
-        spans.find(self, dictionary, words)?;
+        let spans = Spans::find(self, dictionary, words)?;
         let mut ranks = vec![0_u32; self.0.len()];
         let mut offsets = Vec::with_capacity(wanted.len() + 1);
         let mut text: Vec<u8> = Vec::with_capacity(wanted.len() * 128);
@@ -174,37 +175,41 @@ fn fill<'w>(template: &[u8], mut words: impl Iterator<Item = &'w [u8]>, out: &mu
     out.extend_from_slice(&template[kept..]);
 }
 
-/// Where the words of a block stand.
+/// The words of some templates of a block.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// Of which templates, by place.
+    wanted: Vec<bool>,
+    /// By place: the part, and the bytes in it.
+    located: Vec<(usize, Range<usize>)>,
+    /// Which parts they stand in.
+    pub(super) needed: Vec<bool>,
+    /// Those parts, to be filled in.
+    pub(super) parts: Vec<Option<Vec<u8>>>,
+}
+
+/// Each word of a block.
 struct Spans<'w> {
     /// By place.
-    wanted: Vec<bool>,
     first: Vec<usize>,
     /// Row by row within each template, whatever order they are written in.
     words: Vec<&'w [u8]>,
 }
 
 impl<'w> Spans<'w> {
-    fn new(templates: usize) -> Self {
-        Self { wanted: vec![false; templates], first: vec![0; templates], words: Vec::new() }
-    }
-
-    fn find(
-        &mut self,
-        templates: &BlockTemplates,
-        dictionary: &Dictionary,
-        (lengths, parts): (&[usize], &'w [Option<Vec<u8>>]),
-    ) -> Option<()> {
-        let places = templates.locate(lengths)?.into_iter().zip(&templates.0).enumerate();
-        for (place, ((part, bytes), template)) in places.filter(|(place, _)| self.wanted[*place]) {
+    fn find(templates: &BlockTemplates, dictionary: &Dictionary, of: &'w Words) -> Option<Self> {
+        let mut spans = Self { first: vec![0; templates.0.len()], words: Vec::new() };
+        for (place, template) in templates.0.iter().enumerate().filter(|(place, _)| of.wanted[*place]) {
             if template.words == 0 {
                 continue;
             }
-            let mut part = parts.get(part)?.as_ref()?.get(bytes)?;
+            let (part, bytes) = &of.located[place];
+            let mut part = of.parts.get(*part)?.as_ref()?.get(bytes.clone())?;
             let holes = dictionary.holes(template.number);
-            let first = self.words.len();
-            self.first[place] = first;
-            self.words.resize(first + template.rows * holes, &[]);
-            let words = &mut self.words[first..];
+            let first = spans.words.len();
+            spans.first[place] = first;
+            spans.words.resize(first + template.rows * holes, &[]);
+            let words = &mut spans.words[first..];
             if template.rows < TURNED_ROWS_MIN {
                 for word in words {
                     *word = take_word(&mut part)?;
@@ -223,7 +228,7 @@ impl<'w> Spans<'w> {
                 }
             }
         }
-        Some(())
+        Some(spans)
     }
 
     fn of(&self, place: usize, rank: usize, holes: usize) -> Option<impl Iterator<Item = &'w [u8]>> {
@@ -237,11 +242,4 @@ fn take_word<'w>(part: &mut &'w [u8]) -> Option<&'w [u8]> {
     let (word, rest) = part.split_at(end);
     *part = &rest[1..];
     Some(word)
-}
-
-/// Takes planes from the front: `count` numbers of `N` bytes.
-fn take_planes<const N: usize>(plain: &mut &[u8], count: usize) -> Option<Vec<[u8; N]>> {
-    let (planes, rest) = plain.split_at_checked(count.checked_mul(N)?)?;
-    *plain = rest;
-    Some((0..count).map(|at| std::array::from_fn(|plane| planes[plane * count + at])).collect())
 }

@@ -95,7 +95,7 @@ impl Encoder {
     pub(super) fn encode(&mut self, messages: &StringArray, each_word: impl FnMut(&[u8], bool)) -> io::Result<Encoded> {
         let (split, rest) = self.split(messages, each_word);
         let (templates, rows) = BlockTemplates::of(&split.numbers, self.ends.len());
-        let (templates, words) = split.lay_out(templates);
+        let (templates, words) = split.lay_out(templates, &rows);
         Ok(Encoded {
             templates: self.pack(&templates.encode())?,
             rows: self.pack(&lay_out_rows(&rows))?,
@@ -232,8 +232,8 @@ fn cut<'m>(message: &'m str, template: &mut String, words: &mut Vec<&'m str>) ->
 
 impl Split<'_> {
     /// The parts of the words, unpacked, and the templates with the bytes that each has there.
-    fn lay_out(&self, mut templates: BlockTemplates) -> (BlockTemplates, Vec<Vec<u8>>) {
-        let by_template = templates.rows(&self.numbers);
+    fn lay_out(&self, mut templates: BlockTemplates, places: &[u16]) -> (BlockTemplates, Vec<Vec<u8>>) {
+        let by_template = templates.rows(places);
         let mut parts = vec![Vec::with_capacity(WORDS_PART_BYTES * 2)];
         let mut start = 0;
         for template in &mut templates.0 {
@@ -288,6 +288,17 @@ pub(super) fn put_planes<T: Copy, const N: usize>(out: &mut Vec<u8>, numbers: &[
     }
 }
 
+/// Takes planes from the front: `count` numbers.
+pub(super) fn take_planes<'p, T, const N: usize>(
+    plain: &mut &'p [u8],
+    count: usize,
+    number: impl Fn([u8; N]) -> T + 'p,
+) -> Option<impl Iterator<Item = T> + 'p> {
+    let (planes, rest) = plain.split_at_checked(count.checked_mul(N)?)?;
+    *plain = rest;
+    Some((0..count).map(move |at| number(std::array::from_fn(|plane| planes[plane * count + at]))))
+}
+
 fn lay_out_rows(places: &[u16]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(places.len() * 2);
     put_planes(&mut plain, places, |place: u16| place.to_le_bytes());
@@ -306,19 +317,14 @@ pub(crate) struct Dictionary {
 impl Dictionary {
     /// None, here and below, when the bytes are not what an encoder writes.
     pub(super) fn decode(plain: &[u8]) -> Option<Self> {
-        let (count, rest) = plain.split_at_checked(4)?;
-        let count = u32::from_le_bytes(count.try_into().ok()?) as usize;
-        let (low, rest) = rest.split_at_checked(count)?;
-        let (high, texts) = rest.split_at_checked(count)?;
+        let (count, mut texts) = plain.split_first_chunk()?;
+        let count = u32::from_le_bytes(*count) as usize;
         let mut end = 0;
-        let ends: Vec<u32> = low
-            .iter()
-            .zip(high)
-            .map(|(low, high)| {
-                end += u32::from(u16::from_le_bytes([*low, *high]));
-                end
-            })
-            .collect();
+        let ends = take_planes(&mut texts, count, u16::from_le_bytes)?.map(|length| {
+            end += u32::from(length);
+            end
+        });
+        let ends: Vec<u32> = ends.collect();
         let texts = String::from_utf8(texts.to_vec()).ok()?;
         let whole = count <= TEMPLATES_MAX && end as usize == texts.len();
         if !whole || !ends.iter().all(|end| texts.is_char_boundary(*end as usize)) {
@@ -367,10 +373,12 @@ mod tests {
             let templates = templates.expect("templates");
             let places = templates.decode_rows(&unpack(&encoded.rows), block.len()).expect("rows");
             let lengths: Vec<usize> = encoded.words.iter().map(|part| part.plain as usize).collect();
-            let parts: Vec<_> = encoded.words.iter().map(|part| Some(unpack(part))).collect();
             let rows: Vec<u32> = (0..block.len()).filter(|row| wanted(*row)).map(|row| row as u32).collect();
             let rest: StringArray = rows.iter().map(|row| Some(encoded.rest.value(*row as usize))).collect();
-            let found = templates.messages(&dictionary, &places, (&lengths, &parts), &rows, &rest).expect("messages");
+            let mut words = templates.words_of(&places, &rows, &lengths).expect("words");
+            let parts = encoded.words.iter().zip(&words.needed);
+            words.parts = parts.map(|(part, needed)| needed.then(|| unpack(part))).collect();
+            let found = templates.messages(&dictionary, &places, &words, &rows, &rest).expect("messages");
             let expected: StringArray = rows.iter().map(|row| Some(block.value(*row as usize))).collect();
             assert_eq!(found, expected);
         }

@@ -63,18 +63,15 @@ impl Segment {
         let stored = self.index_block(opened, block)?;
         let templates = self.block_templates(opened, stored)?;
         let places = self.rows(opened, stored, &templates)?;
-        let mut wanted_places = vec![false; templates.numbers().count()];
-        wanted.iter().for_each(|row| wanted_places[usize::from(places[*row as usize])] = true);
         let lengths: Vec<usize> = stored.words.iter().map(|part| part.plain as usize).collect();
-        let needed = templates.parts_of(&wanted_places, &lengths).ok_or_else(unreadable)?;
+        let mut words = templates.words_of(&places, wanted, &lengths).ok_or_else(unreadable)?;
         let mut bytes = u64::from(stored.templates.len) + u64::from(stored.rows.len);
-        let mut parts = Vec::with_capacity(lengths.len());
-        for (part, needed) in stored.words.iter().zip(needed) {
-            bytes += if needed { u64::from(part.len) } else { 0 };
-            parts.push(needed.then(|| self.frame(opened, *part)).transpose()?);
+        for (part, needed) in stored.words.iter().zip(&words.needed) {
+            bytes += if *needed { u64::from(part.len) } else { 0 };
+            words.parts.push(needed.then(|| self.frame(opened, *part)).transpose()?);
         }
         let rest = batch.column(at).as_string_opt().ok_or_else(|| self.corrupt("its messages are no text"))?;
-        let messages = templates.messages(self.dictionary(opened)?, &places, (&lengths, &parts), wanted, rest);
+        let messages = templates.messages(self.dictionary(opened)?, &places, &words, wanted, rest);
         let messages = messages.ok_or_else(unreadable)?;
         let (schema, mut arrays, _) = batch.into_parts();
         arrays[at] = Arc::new(messages);
