@@ -69,13 +69,41 @@ impl Drop for Lane {
     }
 }
 
-/// A place in a partition.
-struct Cursor {
+/// The right to read one partition on a lane.
+struct Claim {
+    lane: Arc<Lane>,
+    partition: u32,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.lane.busy.lock().remove(&self.partition);
+    }
+}
+
+/// A partition that is assigned to a lane's consumer.
+struct Assignment {
     topic: String,
     lane: Arc<Lane>,
     partition: u32,
-    /// None once it is given up.
-    queue: Option<StreamPartitionQueue<Context>>,
+    queue: StreamPartitionQueue<Context>,
+}
+
+impl Drop for Assignment {
+    fn drop(&mut self) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, self.partition as i32);
+        if let Err(error) = self.lane.consumer.incremental_unassign(&list) {
+            tracing::debug!(%error, partition = self.partition, "a partition could not be given back");
+        }
+    }
+}
+
+/// A place in a partition.
+struct Cursor {
+    // First: a partition is given back, and its queue's wake-ups are switched off, before another may claim it.
+    assignment: Assignment,
+    claim: Claim,
     /// What the next read must ask for.
     next: Position,
     buffered: VecDeque<Delivery>,
@@ -87,20 +115,7 @@ struct Cursor {
 
 impl std::fmt::Debug for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cursor").field("partition", &self.partition).field("next", &self.next).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Cursor {
-    fn drop(&mut self) {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&self.topic, self.partition as i32);
-        if let Err(error) = self.lane.consumer.incremental_unassign(&list) {
-            tracing::debug!(%error, partition = self.partition, "a partition could not be given back");
-        }
-        // Dropping the queue switches its wake-ups off: before another cursor may have the partition.
-        self.queue = None;
-        self.lane.busy.lock().remove(&self.partition);
+        f.debug_struct("Cursor").field("partition", &self.claim.partition).field("next", &self.next).finish_non_exhaustive()
     }
 }
 
@@ -124,7 +139,7 @@ impl Drop for Lease<'_> {
         let Some(mut cursor) = self.cursor.take() else { return };
         cursor.used = Instant::now();
         let mut idle = self.readers.idle.lock();
-        if cursor.lane.age == self.readers.age.load(Ordering::Acquire) {
+        if cursor.claim.lane.age == self.readers.age.load(Ordering::Acquire) {
             idle.push(cursor);
         }
     }
@@ -167,7 +182,7 @@ impl Readers {
                     return Err(ReadError::Failed(error));
                 }
                 Ok(event) => {
-                    self.count(cursor.partition, &event);
+                    self.count(cursor.claim.partition, &event);
                     cursor.take_in(event);
                 }
                 Err(_) if caught_up => return Ok(Vec::new()),
@@ -187,7 +202,7 @@ impl Readers {
                     break;
                 }
                 Some(event) => {
-                    self.count(cursor.partition, &event);
+                    self.count(cursor.claim.partition, &event);
                     cursor.take_in(event);
                 }
                 None => break,
@@ -208,11 +223,7 @@ impl Readers {
         from: Position,
         end: Position,
     ) -> Result<bool, ReadError> {
-        let lane = match self.lane(partition.0)? {
-            Some(lane) => lane,
-            None => self.lane_of_an_idle_cursor(partition.0)?,
-        };
-        let cursor = Cursor::start(&self.config.topic, lane, partition.0, from)?;
+        let cursor = Cursor::start(&self.config.topic, self.claim(partition.0)?, from)?;
         let mut lease = Lease { readers: self, cursor: Some(cursor) };
         let Some(cursor) = lease.cursor.as_mut() else { return Ok(false) };
         let give_up = tokio::time::Instant::now() + ANSWER_TIME_MAX;
@@ -241,8 +252,7 @@ impl Readers {
     }
 
     async fn next(&self, cursor: &Cursor) -> Event {
-        let Some(queue) = &cursor.queue else { return Event::End };
-        match queue.recv().await {
+        match cursor.assignment.queue.recv().await {
             Ok(record) => match codec::decode(&record, self.foreign.as_ref()) {
                 Some(message) => {
                     let position = Position(u64::try_from(record.offset()).unwrap_or_default());
@@ -274,47 +284,46 @@ impl Readers {
 
     /// The idle cursor that stands at `from`, or a new one.
     fn take(&self, partition: Partition, from: Position) -> Result<Cursor, QueueError> {
-        let stands = |cursor: &Cursor| cursor.partition == partition.0 && cursor.next == from;
+        let stands = |cursor: &Cursor| cursor.claim.partition == partition.0 && cursor.next == from;
         {
             let mut idle = self.idle.lock();
             if let Some(at) = idle.iter().position(stands) {
                 return Ok(idle.swap_remove(at));
             }
         }
-        let lane = match self.lane(partition.0)? {
-            Some(lane) => lane,
-            None => self.lane_of_an_idle_cursor(partition.0)?,
-        };
-        Cursor::start(&self.config.topic, lane, partition.0, from)
+        Cursor::start(&self.config.topic, self.claim(partition.0)?, from)
     }
 
-    /// A lane that does not read the partition yet, marked as doing so. None: there are too many lanes.
-    fn lane(&self, partition: u32) -> Result<Option<Arc<Lane>>, QueueError> {
-        let mut lanes = self.lanes.lock();
-        if let Some(lane) = lanes.iter().find(|lane| lane.busy.lock().insert(partition)) {
-            return Ok(Some(Arc::clone(lane)));
+    /// A lane that does not read the partition yet, else a new one, else that of the idle cursor of the partition that was
+    /// not used for the longest time.
+    fn claim(&self, partition: u32) -> Result<Claim, QueueError> {
+        {
+            let mut lanes = self.lanes.lock();
+            if let Some(lane) = lanes.iter().find(|lane| lane.busy.lock().insert(partition)) {
+                return Ok(Claim { lane: Arc::clone(lane), partition });
+            }
+            if lanes.len() < LANES_MAX {
+                let age = self.age.load(Ordering::Acquire);
+                let lane = Arc::new(Lane::open(&self.config, &self.health, age)?);
+                lane.busy.lock().insert(partition);
+                lanes.push(Arc::clone(&lane));
+                return Ok(Claim { lane, partition });
+            }
         }
-        if lanes.len() >= LANES_MAX {
-            return Ok(None);
-        }
-        let age = self.age.load(Ordering::Acquire);
-        let lane = Arc::new(Lane::open(&self.config, &self.health, age)?);
-        lane.busy.lock().insert(partition);
-        lanes.push(Arc::clone(&lane));
-        Ok(Some(lane))
-    }
-
-    /// Gives up the cursor of the partition that was not used for the longest time.
-    fn lane_of_an_idle_cursor(&self, partition: u32) -> Result<Arc<Lane>, QueueError> {
         let oldest = {
             let mut idle = self.idle.lock();
-            let cursors = idle.iter().enumerate().filter(|(_, cursor)| cursor.partition == partition);
+            let cursors = idle.iter().enumerate().filter(|(_, cursor)| cursor.claim.partition == partition);
             let oldest = cursors.min_by_key(|(_, cursor)| cursor.used).map(|(at, _)| at);
             oldest.map(|at| idle.swap_remove(at))
         };
-        drop(oldest);
-        let free = self.lane(partition)?;
-        free.ok_or_else(|| self.health.unavailable(&format!("{LANES_MAX} readers read partition {partition} already")))
+        match oldest {
+            // The claim is handed on: were it given back first, another reader could come between.
+            Some(Cursor { assignment, claim, .. }) => {
+                drop(assignment);
+                Ok(claim)
+            }
+            None => Err(self.health.unavailable(&format!("{LANES_MAX} readers read partition {partition} already"))),
+        }
     }
 
     /// Gives up cursors that are not used.
@@ -389,30 +398,25 @@ impl Lane {
 }
 
 impl Cursor {
-    /// The lane must be marked as reading the partition.
-    fn start(topic: &str, lane: Arc<Lane>, partition: u32, from: Position) -> Result<Self, QueueError> {
+    fn start(topic: &str, claim: Claim, from: Position) -> Result<Self, QueueError> {
         let failed = |error: String| QueueError::Io(std::io::Error::other(error));
+        let (lane, partition) = (Arc::clone(&claim.lane), claim.partition);
         // Before it is assigned: else messages could come to the lane's own queue first.
         let queue = lane.consumer.split_partition_queue(topic, partition as i32);
-        let has_queue = queue.is_some();
+        let queue = queue.ok_or_else(|| failed(format!("topic {topic} has no queue for partition {partition}")))?;
         let cursor = Self {
-            topic: topic.to_owned(),
-            lane,
-            partition,
-            queue,
+            assignment: Assignment { topic: topic.to_owned(), lane, partition, queue },
+            claim,
             next: from,
             buffered: VecDeque::new(),
             buffered_bytes: 0,
             at_end: false,
             used: Instant::now(),
         };
-        if !has_queue {
-            return Err(failed(format!("topic {topic} has no queue for partition {partition}")));
-        }
         let mut list = TopicPartitionList::new();
         let offset = Offset::Offset(i64::try_from(from.0).unwrap_or(i64::MAX));
         list.add_partition_offset(topic, partition as i32, offset).map_err(|error| failed(error.to_string()))?;
-        cursor.lane.consumer.incremental_assign(&list).map_err(|error| failed(error.to_string()))?;
+        cursor.claim.lane.consumer.incremental_assign(&list).map_err(|error| failed(error.to_string()))?;
         Ok(cursor)
     }
 

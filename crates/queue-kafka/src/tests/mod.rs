@@ -148,8 +148,9 @@ async fn any_position_can_be_read_at_any_time() {
     }
     let mut state = 0x9e37_79b9_u64;
     let mut tasks = Vec::new();
-    for _ in 0..4 {
-        let places: Vec<usize> = (0..25)
+    // Fewer than there are lanes, so that each must find a place to read, also while others change theirs.
+    for _ in 0..12 {
+        let places: Vec<usize> = (0..10)
             .map(|_| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 (state >> 33) as usize % sent.len()
