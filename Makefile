@@ -6,7 +6,7 @@ CARGO ?= cargo
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 DEVLOGS = $(CARGO_TARGET_DIR)/release/devlogs
 
-.PHONY: help run build web test lint generate crash fuzz bench clean
+.PHONY: help run build web test lint generate crash cuts fuzz bench clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12

@@ -115,7 +115,10 @@ struct Cursor {
 
 impl std::fmt::Debug for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cursor").field("partition", &self.claim.partition).field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Cursor")
+            .field("partition", &self.claim.partition)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }
 

@@ -72,8 +72,8 @@ impl Pattern {
     }
 
     /// Holds a text against the pattern, unanchored.
-    pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text.as_bytes())
+    pub fn is_match(&self, text: impl AsRef<[u8]>) -> bool {
+        self.regex.is_match(text.as_ref())
     }
 
     /// The tree of the normal form, for printing other dialects and for finding literals.

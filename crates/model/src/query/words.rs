@@ -6,34 +6,39 @@
 use std::collections::BTreeSet;
 
 use memchr::memmem;
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
 
 use super::glob::{self, Case};
 use super::tree::{Text, WordPattern};
 
 /// Whether a byte of UTF-8 text belongs to a word.
 #[inline]
-pub fn is_word_byte(byte: u8) -> bool {
+pub const fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
 /// Calls `each` with every word of a message in order, folded.
 pub fn tokens(message: &str, mut each: impl FnMut(&[u8])) {
-    let mut folded = [0; 64];
     let bytes = message.as_bytes();
     let mut at = 0;
     while let Some((start, end)) = next_word(bytes, at) {
-        let word = &bytes[start..end];
-        if !word.iter().any(u8::is_ascii_uppercase) {
-            each(word);
-        } else if let Some(buffer) = folded.get_mut(..word.len()) {
-            buffer.copy_from_slice(word);
-            buffer.make_ascii_lowercase();
-            each(buffer);
-        } else {
-            each(&word.to_ascii_lowercase());
-        }
+        fold(&bytes[start..end], &mut each);
         at = end;
+    }
+}
+
+/// Calls `each` with a word, folded.
+#[inline]
+pub fn fold(word: &[u8], each: &mut impl FnMut(&[u8])) {
+    let mut folded = [0; 64];
+    if !word.iter().any(u8::is_ascii_uppercase) {
+        each(word);
+    } else if let Some(buffer) = folded.get_mut(..word.len()) {
+        buffer.copy_from_slice(word);
+        buffer.make_ascii_lowercase();
+        each(buffer);
+    } else {
+        each(&word.to_ascii_lowercase());
     }
 }
 
@@ -89,10 +94,15 @@ impl TextMatcher {
     }
 
     pub fn matches(&self, message: &str) -> bool {
+        self.matches_bytes(message.as_bytes())
+    }
+
+    /// The same for a message that is not known to be UTF-8.
+    pub fn matches_bytes(&self, message: &[u8]) -> bool {
         match &self.0 {
             Kind::Everything => true,
-            Kind::Contains(needle) => needle.find(message.as_bytes(), 0).is_some(),
-            Kind::Phrase { words, anchor } => phrase_matches(words, anchor, message.as_bytes()),
+            Kind::Contains(needle) => needle.find(message, 0).is_some(),
+            Kind::Phrase { words, anchor } => phrase_matches(words, anchor, message),
             Kind::Regex(pattern) => pattern.is_match(message),
         }
     }
@@ -216,6 +226,75 @@ impl Text {
         }
         words.into_iter().collect()
     }
+}
+
+impl Text {
+    /// The same condition as a regular expression over bytes, unanchored: it has a match in the messages that match.
+    pub fn hir(&self) -> Hir {
+        match self {
+            Text::Contains(needle) => folded(needle),
+            Text::Phrase(words) if words.is_empty() => Hir::empty(),
+            Text::Phrase(words) => {
+                let outside = || Hir::class(Class::Bytes(outside_words()));
+                let mut parts = vec![Hir::alternation(vec![Hir::look(Look::Start), outside()])];
+                for (index, word) in words.iter().enumerate() {
+                    if index > 0 {
+                        parts.push(repeat(outside(), 1));
+                    }
+                    parts.push(word_hir(word));
+                }
+                parts.push(Hir::alternation(vec![Hir::look(Look::End), outside()]));
+                Hir::concat(parts)
+            }
+            Text::Regex(pattern) => pattern.hir(),
+        }
+    }
+}
+
+fn word_hir(word: &WordPattern) -> Hir {
+    match word {
+        WordPattern::Exact(word) => folded(word),
+        WordPattern::Glob(glob) => {
+            let mut inside = outside_words();
+            inside.negate();
+            let mut parts = Vec::with_capacity(glob.pieces.len() * 2);
+            for (index, piece) in glob.pieces.iter().enumerate() {
+                if index > 0 {
+                    parts.push(repeat(Hir::class(Class::Bytes(inside.clone())), 0));
+                }
+                parts.push(folded(piece));
+            }
+            // A word has at least one byte, which `*` alone does not say; what stands around it does not either.
+            if glob.pieces.iter().all(String::is_empty) {
+                parts = vec![repeat(Hir::class(Class::Bytes(inside)), 1)];
+            }
+            Hir::concat(parts)
+        }
+    }
+}
+
+fn outside_words() -> ClassBytes {
+    let mut ranges = Vec::new();
+    for byte in (0..=u8::MAX).filter(|byte| !is_word_byte(*byte)) {
+        ranges.push(ClassBytesRange::new(byte, byte));
+    }
+    ClassBytes::new(ranges)
+}
+
+/// A folded text in any case.
+fn folded(text: &str) -> Hir {
+    let byte = |byte: u8| match byte.is_ascii_lowercase() {
+        true => {
+            let cases = [byte, byte.to_ascii_uppercase()].map(|byte| ClassBytesRange::new(byte, byte));
+            Hir::class(Class::Bytes(ClassBytes::new(cases)))
+        }
+        false => Hir::literal([byte]),
+    };
+    Hir::concat(text.bytes().map(byte).collect())
+}
+
+fn repeat(sub: Hir, min: u32) -> Hir {
+    Hir::repetition(Repetition { min, max: None, greedy: true, sub: Box::new(sub) })
 }
 
 /// The words of a text that have a byte outside of words on both sides: only these are whole wherever it is found.

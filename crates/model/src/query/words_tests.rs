@@ -23,6 +23,11 @@ fn globs(words: &str) -> Text {
     Text::Phrase(words.split(' ').map(pattern).collect())
 }
 
+/// Holds a message against the text's regular expression.
+fn has_match(text: &Text, message: &str) -> bool {
+    regex::bytes::Regex::new(&text.hir().to_string()).expect("regex").is_match(message.as_bytes())
+}
+
 #[test]
 fn a_word_is_a_run_of_letters_digits_underscores_and_non_ascii() {
     for (message, expected) in [
@@ -73,6 +78,7 @@ fn conditions_on_messages() {
         (regex("Re.et$"), "reset", false),
     ] {
         assert_eq!(TextMatcher::new(&text).matches(message), expected, "{text:?} on {message:?}");
+        assert_eq!(has_match(&text, message), expected, "{text:?} as {} on {message:?}", text.hir());
     }
 }
 
@@ -117,13 +123,17 @@ proptest! {
     ) {
         let text = globs(&words.join(" "));
         let Text::Phrase(patterns) = &text else { unreachable!() };
-        prop_assert_eq!(TextMatcher::new(&text).matches(&message), slow_phrase(patterns, &message));
+        let expected = slow_phrase(patterns, &message);
+        prop_assert_eq!(TextMatcher::new(&text).matches(&message), expected);
+        prop_assert_eq!(has_match(&text, &message), expected);
     }
 
     #[test]
     fn contains_is_a_search_in_folded_text(needle in "[abz1é -]{1,3}", message in "[abzABZ1é -]{0,12}") {
         let expected = message.to_ascii_lowercase().contains(&needle);
-        prop_assert_eq!(TextMatcher::new(&Text::Contains(needle)).matches(&message), expected);
+        let text = Text::Contains(needle);
+        prop_assert_eq!(TextMatcher::new(&text).matches(&message), expected);
+        prop_assert_eq!(has_match(&text, &message), expected);
     }
 
     #[test]

@@ -105,15 +105,36 @@ fn token(kind: Kind, parts: &[&[u8]]) -> u64 {
 }
 
 /// The distinct tokens of a block: a set of hashes in one array, kept and cleared from block to block.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tokens {
     /// 0 is free; its length is a power of two.
     slots: Vec<u64>,
     len: usize,
+    /// Some of those that came last, by their lowest bits: most tokens come again soon, and this stays in the
+    /// processor's cache, which the slots do not.
+    recent: Box<[u64; RECENT]>,
+}
+
+/// A power of two.
+const RECENT: usize = 2048;
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self { slots: Vec::new(), len: 0, recent: Box::new([0; RECENT]) }
+    }
 }
 
 impl Tokens {
+    #[inline]
     fn insert(&mut self, hash: u64) {
+        let recent = &mut self.recent[hash as usize % RECENT];
+        if *recent != hash {
+            *recent = hash;
+            self.insert_in_slots(hash);
+        }
+    }
+
+    fn insert_in_slots(&mut self, hash: u64) {
         if self.len * 2 >= self.slots.len() {
             self.grow();
         }
@@ -133,7 +154,7 @@ impl Tokens {
         let larger = (self.slots.len() * 2).max(1024);
         let old = std::mem::replace(&mut self.slots, vec![0; larger]);
         self.len = 0;
-        old.into_iter().filter(|hash| *hash != 0).for_each(|hash| self.insert(hash));
+        old.into_iter().filter(|hash| *hash != 0).for_each(|hash| self.insert_in_slots(hash));
     }
 
     /// Adds a folded word of a message; of one in the hole of a template the ends too, for searches for parts of words.
@@ -189,17 +210,30 @@ impl Tokens {
 
     fn add_text(&mut self, column: &ArrayRef, kind: Kind, name: &[u8]) {
         let bound = if matches!(kind, Kind::Service) { usize::MAX } else { VALUE_BYTES_MAX };
-        let Some(strings) = Strings::new(column) else { return };
-        let mut last = None;
-        for row in 0..column.len() {
-            let Some(text) = strings.get(row) else { continue };
-            if last != Some(text) && text.len() <= bound {
+        let mut add = |text: &str| {
+            if text.len() <= bound {
                 match kind {
                     Kind::Service => self.insert(token(kind, &[text.as_bytes()])),
                     _ => self.insert(token(kind, &[name, text.as_bytes()])),
                 }
-                last = Some(text);
             }
+        };
+        match Strings::new(column) {
+            Some(Strings::Plain(texts)) => {
+                let mut last = None;
+                for text in texts.iter().flatten() {
+                    if last.replace(text) != Some(text) {
+                        add(text);
+                    }
+                }
+            }
+            // A dictionary may have values that no row of the block has.
+            Some(Strings::Dictionary { keys, values }) => {
+                let mut used = vec![false; values.len()];
+                keys.iter().flatten().for_each(|key| used[key as usize] = true);
+                values.iter().zip(used).filter(|(_, used)| *used).filter_map(|(value, _)| value).for_each(add);
+            }
+            None => {}
         }
     }
 
@@ -219,6 +253,7 @@ impl Tokens {
     pub(crate) fn take_filter(&mut self) -> (Filter, Vec<u8>) {
         let hashes: Vec<u64> = self.slots.iter().copied().filter(|hash| *hash != 0).collect();
         self.slots.fill(0);
+        self.recent.fill(0);
         self.len = 0;
         fuse::build(&hashes)
     }

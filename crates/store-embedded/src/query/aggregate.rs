@@ -69,6 +69,8 @@ struct Slots {
     /// For each row an index into `slots`; [`UNASKED`] outside the mask. Empty when all rows are of one group.
     rows: Vec<u32>,
     slots: Vec<usize>,
+    /// How many rows each slot has.
+    counts: Vec<u64>,
 }
 
 impl Slots {
@@ -79,19 +81,24 @@ impl Slots {
         }
     }
 
-    /// How many rows of the mask each slot has.
-    fn counts(&self, mask: &BooleanBuffer) -> Vec<u64> {
-        if self.rows.is_empty() {
-            return vec![mask.count_set_bits() as u64];
+    /// How many rows of a mask each slot has.
+    fn counts_of(&self, mask: &BooleanBuffer) -> Vec<u64> {
+        match self.rows.is_empty() {
+            true => vec![mask.count_set_bits() as u64],
+            false => counts(&self.rows, self.slots.len(), mask),
         }
-        let mut counts = vec![0; self.slots.len()];
-        if mask.count_set_bits() == mask.len() {
-            self.rows.iter().for_each(|code| counts[*code as usize] += 1);
-        } else {
-            mask.set_indices().for_each(|row| counts[self.rows[row] as usize] += 1);
-        }
-        counts
     }
+}
+
+/// How many rows of the mask have each of `len` codes.
+fn counts(codes: &[u32], len: usize, mask: &BooleanBuffer) -> Vec<u64> {
+    let mut counts = vec![0; len];
+    if mask.count_set_bits() == mask.len() {
+        codes.iter().for_each(|code| counts[*code as usize] += 1);
+    } else {
+        mask.set_indices().for_each(|row| counts[codes[row] as usize] += 1);
+    }
+    counts
 }
 
 fn slots(
@@ -108,20 +115,20 @@ fn slots(
     for field in &aggregate.group_by {
         columns.push(codes(rows, field, &plan.project, mask)?);
     }
-    let Some(first) = columns.first() else {
-        return Ok(Slots { rows: Vec::new(), slots: vec![groups.slot(&[])?] });
+    let Some(first) = columns.first_mut() else {
+        let counts = vec![mask.count_set_bits() as u64];
+        return Ok(Slots { rows: Vec::new(), slots: vec![groups.slot(&[])?], counts });
     };
     // The codes of all columns as one; `parts` are the codes that each stands for.
-    let mut combined = first.rows.clone();
+    let mut combined = std::mem::take(&mut first.rows);
     let mut parts: Vec<Vec<u32>> = (0..first.values.len() as u32).map(|code| vec![code]).collect();
     for column in &columns[1..] {
         (combined, parts) = combine(&combined, &parts, &column.rows, mask);
     }
-    let mut used = vec![false; parts.len()];
-    mask.set_indices().for_each(|row| used[combined[row] as usize] = true);
+    let counts = counts(&combined, parts.len(), mask);
     let mut bytes = Vec::new();
     let mut slots = vec![usize::MAX; parts.len()];
-    for (code, part) in parts.iter().enumerate().filter(|(code, _)| used[*code]) {
+    for (code, part) in parts.iter().enumerate().filter(|(code, _)| counts[*code] > 0) {
         bytes.clear();
         for (at, (column, code)) in columns.iter().zip(part).enumerate() {
             match (&column.values[*code as usize], aggregate.interval) {
@@ -131,7 +138,7 @@ fn slots(
         }
         slots[code] = groups.slot(&bytes)?;
     }
-    Ok(Slots { rows: combined, slots })
+    Ok(Slots { rows: combined, slots, counts })
 }
 
 /// The bucket of each row as a column of its own.
@@ -183,10 +190,10 @@ fn add_metric(
     groups: &mut Groups,
 ) -> Result<(), StoreError> {
     match (&metric.field, metric.function) {
-        (None, _) => add_counts(&slots.counts(mask), index, slots, groups),
+        (None, _) => add_counts(&slots.counts, index, slots, groups),
         (Some(field), MetricFn::Count) => {
             let has_field = present(rows, plan, field, mask)?;
-            add_counts(&slots.counts(&has_field), index, slots, groups);
+            add_counts(&slots.counts_of(&has_field), index, slots, groups);
         }
         (Some(field), MetricFn::Distinct) => {
             let codes = codes(rows, field, &plan.project, mask)?;

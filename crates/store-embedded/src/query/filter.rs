@@ -132,13 +132,30 @@ fn templates_mask(rows: &mut Rows<'_>, within: &BooleanBuffer, message: &Message
         return Ok(BooleanBuffer::new_unset(within.len()));
     }
     let places = rows.template_rows(&templates.block)?;
-    let verdict = |row: usize| decided[usize::from(places[row])];
-    let yes = pick(within, |row| verdict(row) == Verdict::Yes);
-    if !decided.contains(&Verdict::Maybe) {
-        return Ok(yes);
+    let place = |row: usize| usize::from(places[row]);
+    let maybe = |verdict: &Verdict| *verdict == Verdict::Maybe;
+    if !decided.iter().any(maybe) {
+        return Ok(pick(within, |row| decided[place(row)] == Verdict::Yes));
     }
-    let maybe = pick(within, |row| verdict(row) == Verdict::Maybe);
-    Ok(&yes | &message_mask(rows, &maybe, |text| message.matcher.matches(text))?)
+    // Number 0 is no template: its messages stand whole in the column.
+    let is_template = templates.block.numbers().map(|number| number > 0);
+    let by_words: Vec<bool> = match message.automaton() {
+        Some(_) => decided.iter().zip(is_template).map(|(verdict, template)| maybe(verdict) && template).collect(),
+        None => vec![false; decided.len()],
+    };
+    let mut matches = rows.matches_of(&templates, &by_words, message)?.into_iter().map(Vec::into_iter);
+    let mut matches: Vec<_> = matches.by_ref().collect();
+    // The matches of a template are by its rows, inside of `within` or not.
+    let known = BooleanBuffer::collect_bool(within.len(), |row| match by_words[place(row)] {
+        true => matches[place(row)].next() == Some(true),
+        false => decided[place(row)] == Verdict::Yes,
+    });
+    let whole = |place: usize| maybe(&decided[place]) && !by_words[place];
+    if !(0..decided.len()).any(whole) {
+        return Ok(within & &known);
+    }
+    let whole = pick(within, |row| whole(place(row)));
+    Ok(&(within & &known) | &message_mask(rows, &whole, |text| message.matcher.matches(text))?)
 }
 
 fn message_mask(
@@ -332,7 +349,16 @@ impl FieldTest {
             }
             Kind::Int => {
                 let values = column.as_primitive::<Int64Type>();
-                present(within, nulls, |row| matcher.matches_int(values.value(row)))
+                // Codes and sizes: the next row often has the same.
+                let mut last = None;
+                present(within, nulls, |row| match last {
+                    Some((value, matches)) if value == values.value(row) => matches,
+                    _ => {
+                        let matches = matcher.matches_int(values.value(row));
+                        last = Some((values.value(row), matches));
+                        matches
+                    }
+                })
             }
             Kind::Double => {
                 let values = column.as_primitive::<Float64Type>();
@@ -390,14 +416,14 @@ impl FieldTest {
 }
 
 /// The rows `within` that have a value and for which it `holds`.
-fn present(within: &BooleanBuffer, nulls: Option<&NullBuffer>, mut holds: impl FnMut(usize) -> bool) -> BooleanBuffer {
-    match nulls {
-        Some(nulls) => pick(within, |row| nulls.is_valid(row) && holds(row)),
-        None => pick(within, holds),
-    }
+fn present(within: &BooleanBuffer, nulls: Option<&NullBuffer>, holds: impl FnMut(usize) -> bool) -> BooleanBuffer {
+    pick(&intersect(within, nulls), holds)
 }
 
 /// The rows `within` that have a value.
 fn intersect(within: &BooleanBuffer, nulls: Option<&NullBuffer>) -> BooleanBuffer {
-    nulls.map_or_else(|| within.clone(), |nulls| within & nulls.inner())
+    match nulls.filter(|nulls| nulls.null_count() > 0) {
+        Some(nulls) => within & nulls.inner(),
+        None => within.clone(),
+    }
 }

@@ -8,6 +8,7 @@
 //! The caller gives the snapshot of the project that the query names.
 
 mod aggregate;
+mod automaton;
 mod control;
 mod fields;
 mod filter;

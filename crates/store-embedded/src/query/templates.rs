@@ -6,8 +6,8 @@
 //! only a part of a word in a hole can match, and the block tells whether it has such a word.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use model::query::words::{TextMatcher, is_word_byte};
 use model::query::{Glob, Text, WordPattern};
@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use regex::bytes::Regex;
 use store::StoreError;
 
+use super::automaton::Automaton;
 use super::unit::Rows;
 use crate::filter::Needs;
 use crate::segment::Dictionary;
@@ -39,7 +40,9 @@ pub(super) struct Verdicts(Box<[AtomicU8]>);
 pub(super) struct Message {
     /// For whole messages.
     pub(super) matcher: TextMatcher,
-    /// Must stand in the template as it is, or no message can match: the cheapest question, asked first.
+    /// Fewer holes can't hold the words with digits that every match has.
+    holes_min: usize,
+    /// Must stand in the template as it is, or no message can match: the cheapest question but one.
     literal: Option<TextMatcher>,
     /// Must match the template with `0` in its holes, or no message can.
     necessary: Vec<TextMatcher>,
@@ -47,6 +50,10 @@ pub(super) struct Message {
     outline: Option<Outline>,
     enough: Enough,
     verdicts: Mutex<HashMap<u64, Arc<Verdicts>>>,
+    /// Must stand in the words of a template's holes, if one of its messages matches.
+    in_words: Option<TextMatcher>,
+    text: Text,
+    automaton: OnceLock<Option<Automaton>>,
 }
 
 /// What a template looks like that may have a message with some text in it.
@@ -88,15 +95,22 @@ enum Enough {
 impl Message {
     pub(super) fn new(text: &Text) -> Self {
         let word = |word: String| TextMatcher::new(&Text::Phrase(vec![WordPattern::Exact(word)]));
-        let plain: Vec<String> = text.required_words().into_iter().filter(|word| !has_digit(word)).collect();
-        let longest = plain.iter().max_by_key(|word| word.len());
+        let (digits, plain): (Vec<_>, Vec<_>) = text.required_words().into_iter().partition(|word| has_digit(word));
+        let contains = |words: &[String]| {
+            let longest = words.iter().max_by_key(|word| word.len());
+            longest.map(|word| TextMatcher::new(&Text::Contains(word.clone())))
+        };
         let mut message = Self {
             matcher: TextMatcher::new(text),
-            literal: longest.map(|word| TextMatcher::new(&Text::Contains(word.clone()))),
+            holes_min: digits.len(),
+            literal: contains(&plain),
+            in_words: contains(&digits),
             necessary: plain.into_iter().map(word).collect(),
             outline: None,
             enough: Enough::Never,
             verdicts: Mutex::default(),
+            text: text.clone(),
+            automaton: OnceLock::new(),
         };
         match text {
             Text::Phrase(words) => {
@@ -114,6 +128,16 @@ impl Message {
             Text::Regex(_) => {}
         }
         message
+    }
+
+    /// Whether a template that can't decide may have a message that matches, if these are the words of its holes.
+    pub(super) fn can_be_of_words(&self, words: &[u8]) -> bool {
+        self.in_words.as_ref().is_none_or(|in_words| in_words.matches_bytes(words))
+    }
+
+    /// For the messages of templates that can't decide; None when it would be too large.
+    pub(super) fn automaton(&self) -> Option<&Automaton> {
+        self.automaton.get_or_init(|| Automaton::new(&self.text.hir())).as_ref()
     }
 
     /// The verdicts on the templates of a segment.
@@ -134,7 +158,10 @@ impl Message {
         if let Some(verdict) = Verdict::of(known.load(Ordering::Relaxed)) {
             return verdict;
         }
-        let verdict = self.verdict(dictionary.text(number), scratch);
+        let verdict = match dictionary.holes(number) < self.holes_min {
+            true => Verdict::No,
+            false => self.verdict(dictionary.text(number), scratch),
+        };
         known.store(verdict as u8, Ordering::Relaxed);
         verdict
     }

@@ -12,6 +12,7 @@ use model::cursor::SortKey;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use store::StoreError;
 
+use super::templates::Message;
 use crate::chunk::{Chunk, Snapshot};
 use crate::columns;
 use crate::filter::Needs;
@@ -205,6 +206,33 @@ impl<'u> Rows<'u> {
         let (rows, bytes) = segment.template_rows(*block, templates)?;
         self.bytes += bytes;
         Ok(rows)
+    }
+
+    /// Which messages of the templates `wanted` (by place) match: by place, then row by row of the template. A
+    /// template that has no match may have none of its rows there.
+    pub(super) fn matches_of(
+        &mut self,
+        templates: &Templates,
+        wanted: &[bool],
+        message: &Message,
+    ) -> Result<Vec<Vec<bool>>, StoreError> {
+        let mut matches = vec![Vec::new(); wanted.len()];
+        let (Unit::Block { segment, block, .. }, Some(automaton)) = (self.unit, message.automaton()) else {
+            return Ok(matches);
+        };
+        let (words, bytes) = segment.words_of(*block, &templates.block, wanted.to_vec())?;
+        self.bytes += bytes;
+        let step = |state, bytes: &[u8]| automaton.step(state, bytes);
+        let over = |state| automaton.over(state);
+        for (place, matches) in matches.iter_mut().enumerate().filter(|(place, _)| wanted[*place]) {
+            if words.bytes(place).is_some_and(|words| !message.can_be_of_words(words)) {
+                continue;
+            }
+            let states = templates.block.fold(&templates.dictionary, place, &words, automaton.start(), step, over);
+            let states = states.ok_or_else(|| segment.corrupt(format!("the words of block {block} can't be read")))?;
+            *matches = states.into_iter().map(|state| automaton.matches(state)).collect();
+        }
+        Ok(matches)
     }
 
     /// The words that stand in holes of templates, as [`Segment::words`] gives them.

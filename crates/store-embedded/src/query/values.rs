@@ -184,15 +184,22 @@ pub(super) fn codes(
         Some(Strings::Dictionary { keys, values }) => {
             let text =
                 |value: Option<&str>| value.map_or(Value::Null, |text| Value::String(Cow::Owned(text.to_owned())));
-            codes.values = values.iter().map(text).collect();
-            let null = codes.values.len() as u32;
-            codes.values.push(Value::Null);
-            let code = |row: usize| if keys.is_null(row) { null } else { keys.value(row) as u32 };
             if mask.count_set_bits() == mask.len() && keys.null_count() == 0 {
+                codes.values = values.iter().map(text).collect();
                 codes.rows.clear();
                 codes.rows.extend(keys.values().iter().map(|key| *key as u32));
-            } else {
-                mask.set_indices().for_each(|row| codes.rows[row] = code(row));
+                return Ok(codes);
+            }
+            // By key, nulls last: a large dictionary may have few values that were asked for.
+            let mut code_of = vec![UNASKED; values.len() + 1];
+            for row in mask.set_indices() {
+                let key = if keys.is_null(row) { values.len() } else { keys.value(row) as usize };
+                if code_of[key] == UNASKED {
+                    code_of[key] = codes.values.len() as u32;
+                    let value = (key < values.len() && values.is_valid(key)).then(|| values.value(key));
+                    codes.values.push(text(value));
+                }
+                codes.rows[row] = code_of[key];
             }
             return Ok(codes);
         }

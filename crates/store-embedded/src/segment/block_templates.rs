@@ -8,7 +8,7 @@ use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 
 use super::messages::{Dictionary, END, HOLE, SAME, TURNED_ROWS_MIN, put_planes, take_planes};
 
-/// The templates that a block has, in the order of their first rows.
+/// The templates that a block has.
 #[derive(Debug)]
 pub(crate) struct BlockTemplates(pub(super) Vec<BlockTemplate>);
 
@@ -23,20 +23,19 @@ pub(super) struct BlockTemplate {
 
 impl BlockTemplates {
     /// Of the templates of all rows, and for each row its place among them; the bytes of words are not known yet.
-    pub(super) fn of(numbers: &[u16], dictionary: usize) -> (Self, Vec<u16>) {
-        let mut place_of = vec![u16::MAX; dictionary + 1];
-        let mut templates: Vec<BlockTemplate> = Vec::new();
-        let places = numbers.iter().map(|&number| {
-            let place = &mut place_of[usize::from(number)];
-            if *place == u16::MAX {
-                *place = templates.len() as u16;
-                templates.push(BlockTemplate { number, rows: 0, words: 0 });
-            }
-            templates[usize::from(*place)].rows += 1;
-            *place
-        });
-        let places = places.collect();
-        (Self(templates), places)
+    /// `text` gives a template by its number.
+    pub(super) fn of<'t>(numbers: &[u16], text: impl Fn(u16) -> &'t str) -> (Self, Vec<u16>) {
+        let highest = numbers.iter().max().map_or(0, |highest| usize::from(*highest) + 1);
+        let mut rows = vec![0_usize; highest];
+        numbers.iter().for_each(|number| rows[usize::from(*number)] += 1);
+        let counted = (0..=u16::MAX).zip(&rows).filter(|(_, rows)| **rows > 0);
+        let mut templates: Vec<_> = counted.map(|(number, &rows)| BlockTemplate { number, rows, words: 0 }).collect();
+        templates.sort_unstable_by_key(|template| text(template.number));
+        let mut place_of = vec![0; highest];
+        for (place, template) in templates.iter().enumerate() {
+            place_of[usize::from(template.number)] = place as u16;
+        }
+        (Self(templates), numbers.iter().map(|number| place_of[usize::from(*number)]).collect())
     }
 
     /// The rows of each template one after the other; `places` is by row.
@@ -95,19 +94,74 @@ impl BlockTemplates {
         self.0.iter().map(|template| template.number)
     }
 
-    /// The words of the templates that the rows `wanted` have, not read yet: `parts` are the lengths of all parts.
-    /// `places` is by row.
-    pub(super) fn words_of(&self, places: &[u16], wanted: &[u32], parts: &[usize]) -> Option<Words> {
+    /// Which templates the rows `wanted` have, by place; `places` is by row.
+    pub(super) fn places_of(&self, places: &[u16], wanted: &[u32]) -> Vec<bool> {
         let mut of_template = vec![false; self.0.len()];
         wanted.iter().for_each(|row| of_template[usize::from(places[*row as usize])] = true);
+        of_template
+    }
+
+    /// The words of the templates `wanted` (by place), not read yet: `parts` are the lengths of all parts.
+    pub(super) fn words_of(&self, wanted: Vec<bool>, parts: &[usize]) -> Option<Words> {
         let located = self.locate(parts)?;
         let mut needed = vec![false; parts.len()];
-        for ((part, bytes), wanted) in located.iter().zip(&of_template) {
+        for ((part, bytes), wanted) in located.iter().zip(&wanted) {
             if *wanted && !bytes.is_empty() {
                 needed[*part] = true;
             }
         }
-        Some(Words { wanted: of_template, located, needed, parts: Vec::with_capacity(parts.len()) })
+        Some(Words { wanted, located, needed, parts: Vec::with_capacity(parts.len()) })
+    }
+
+    /// Takes a state through each message of a template, piece by piece, and gives the last one of each row. Messages
+    /// are not put together, and no more is looked at once every state is `over`; `step` leaves such a state as it is.
+    pub(crate) fn fold<S: Copy + PartialEq>(
+        &self,
+        dictionary: &Dictionary,
+        place: usize,
+        words: &Words,
+        start: S,
+        step: impl Fn(S, &[u8]) -> S,
+        over: impl Fn(S) -> bool,
+    ) -> Option<Vec<S>> {
+        let template = self.0[place];
+        let mut pieces = dictionary.text(template.number).as_bytes().split(|byte| *byte == HOLE);
+        let first = step(start, pieces.next()?);
+        let mut states = vec![first; template.rows];
+        if template.words == 0 || over(first) {
+            return Some(states);
+        }
+        let mut words = words.bytes(place)?;
+        if template.rows < TURNED_ROWS_MIN {
+            for state in &mut states {
+                for piece in pieces.clone() {
+                    *state = step(step(*state, take_word(&mut words)?), piece);
+                }
+            }
+            return Some(states);
+        }
+        for piece in pieces {
+            let (mark, rest) = words.split_first()?;
+            words = rest;
+            let same = if *mark == SAME { Some(take_word(&mut words)?) } else { None };
+            // Most rows come into a piece, and into a word that all have, with the state of the row before.
+            let mut last = None;
+            for state in &mut states {
+                let from = match same {
+                    Some(_) => *state,
+                    None => step(*state, take_word(&mut words)?),
+                };
+                *state = match last {
+                    Some((known, to)) if known == from => to,
+                    _ => step(same.map_or(from, |word| step(from, word)), piece),
+                };
+                last = Some((from, *state));
+            }
+            if states.iter().all(|state| over(*state)) {
+                break;
+            }
+        }
+        Some(states)
     }
 
     /// Where the words of each stand: part, and bytes in it.
@@ -177,7 +231,7 @@ fn fill<'w>(template: &[u8], mut words: impl Iterator<Item = &'w [u8]>, out: &mu
 
 /// The words of some templates of a block.
 #[derive(Debug)]
-pub(super) struct Words {
+pub(crate) struct Words {
     /// Of which templates, by place.
     wanted: Vec<bool>,
     /// By place: the part, and the bytes in it.
@@ -186,6 +240,14 @@ pub(super) struct Words {
     pub(super) needed: Vec<bool>,
     /// Those parts, to be filled in.
     pub(super) parts: Vec<Option<Vec<u8>>>,
+}
+
+impl Words {
+    /// The words of a template, with some marks between.
+    pub(crate) fn bytes(&self, place: usize) -> Option<&[u8]> {
+        let (part, bytes) = &self.located[place];
+        self.parts.get(*part)?.as_ref()?.get(bytes.clone())
+    }
 }
 
 /// Each word of a block.
@@ -203,8 +265,7 @@ impl<'w> Spans<'w> {
             if template.words == 0 {
                 continue;
             }
-            let (part, bytes) = &of.located[place];
-            let mut part = of.parts.get(*part)?.as_ref()?.get(bytes.clone())?;
+            let mut part = of.bytes(place)?;
             let holes = dictionary.holes(template.number);
             let first = spans.words.len();
             spans.first[place] = first;

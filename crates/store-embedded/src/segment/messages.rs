@@ -12,8 +12,9 @@
 //! For each block there are Zstandard frames behind its row group, and one for the dictionary behind the filters. A
 //! "plane" is one byte of each number, lowest planes first. Unpacked they hold:
 //!
-//! - templates: how many the block has, u32, number 0 among them; for each, in the order of their first rows, its number
-//!   u16, its rows u32, the bytes of its words u32, each in planes;
+//! - templates: how many the block has, u32, number 0 among them; for each, in the order of their texts (so that a search
+//!   finds words of like templates in the same parts), its number u16, its rows u32, the bytes of its words u32, each in
+//!   planes;
 //! - rows: for each row the place of its template in that list, u16 in planes;
 //! - words, in parts of at least [`WORDS_PART_BYTES`] but for the last: for each template of the list with holes, whole
 //!   in one part: with fewer than [`TURNED_ROWS_MIN`] rows the words row by row, otherwise hole by hole, each hole after
@@ -37,8 +38,8 @@ use super::block_templates::{BlockTemplate, BlockTemplates};
 const TEMPLATES_MAX: usize = u16::MAX as usize;
 const TEMPLATE_BYTES_MAX: usize = 2 << 10;
 const DICTIONARY_BYTES_MAX: usize = 4 << 20;
-/// Parts are unpacked one by one; larger ones compress a little better.
-const WORDS_PART_BYTES: usize = 128 << 10;
+/// Parts are unpacked one by one; smaller ones compress as well, since words of like templates stand together.
+const WORDS_PART_BYTES: usize = 32 << 10;
 /// Short runs compress better row by row, since rows of different templates often end alike.
 pub(super) const TURNED_ROWS_MIN: usize = 8;
 pub(super) const HOLE: u8 = 0;
@@ -50,7 +51,7 @@ const DIFFERENT: u8 = b':';
 pub(super) struct Encoder {
     zstd: zstd::bulk::Compressor<'static>,
     /// By the hash of the text. Of two texts with one hash the second is not taken.
-    numbers: HashMap<u64, u16>,
+    numbers: HashMap<u64, u16, foldhash::fast::RandomState>,
     texts: String,
     /// Where each text ends.
     ends: Vec<u32>,
@@ -84,7 +85,7 @@ impl Encoder {
     pub(super) fn new(zstd_level: i32) -> io::Result<Self> {
         Ok(Self {
             zstd: zstd::bulk::Compressor::new(zstd_level)?,
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             texts: String::new(),
             ends: Vec::new(),
         })
@@ -94,7 +95,11 @@ impl Encoder {
     /// seldom twice with one of a template.
     pub(super) fn encode(&mut self, messages: &StringArray, each_word: impl FnMut(&[u8], bool)) -> io::Result<Encoded> {
         let (split, rest) = self.split(messages, each_word);
-        let (templates, rows) = BlockTemplates::of(&split.numbers, self.ends.len());
+        let known = |number| match number {
+            0 => "",
+            number => text(&self.texts, &self.ends, usize::from(number) - 1),
+        };
+        let (templates, rows) = BlockTemplates::of(&split.numbers, known);
         let (templates, words) = split.lay_out(templates, &rows);
         Ok(Encoded {
             templates: self.pack(&templates.encode())?,
@@ -141,7 +146,9 @@ impl Encoder {
             if !std::mem::replace(&mut told[number], true) {
                 words::tokens(&template, |word| each_word(word, false));
             }
-            split.words[first..].iter().for_each(|word| words::tokens(word, |word| each_word(word, true)));
+            split.words[first..]
+                .iter()
+                .for_each(|word| words::fold(word.as_bytes(), &mut |word| each_word(word, true)));
         }
         split.starts.push(split.words.len() as u32);
         (split, rest.finish())
@@ -199,30 +206,49 @@ fn text<'t>(texts: &'t str, ends: &[u32], at: usize) -> &'t str {
     &texts[start as usize..ends[at] as usize]
 }
 
+/// What a byte of a message is, for one look at each: bits of the three below.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut at = 0;
+    while at < classes.len() {
+        let byte = at as u8;
+        classes[at] |= if words::is_word_byte(byte) { IN_WORD } else { 0 };
+        classes[at] |= if byte.is_ascii_digit() { IS_DIGIT } else { 0 };
+        classes[at] |= if byte == HOLE { IS_HOLE } else { 0 };
+        at += 1;
+    }
+    classes
+};
+const IN_WORD: u8 = 1;
+const IS_DIGIT: u8 = 2;
+const IS_HOLE: u8 = 4;
+
 /// Cuts a message into template and words. False: it has to stay whole.
 fn cut<'m>(message: &'m str, template: &mut String, words: &mut Vec<&'m str>) -> bool {
     let bytes = message.as_bytes();
+    // Goes on while a byte is of the class, and gives all bits that were seen.
+    let run = |at: &mut usize, of: u8| {
+        let mut seen = 0;
+        while let Some(byte) = bytes.get(*at) {
+            let class = CLASSES[usize::from(*byte)];
+            if class & IN_WORD != of {
+                break;
+            }
+            seen |= class;
+            *at += 1;
+        }
+        seen
+    };
     let (mut at, mut kept) = (0, 0);
     while at < bytes.len() {
         let start = at;
-        let mut digit = false;
-        while at < bytes.len() && words::is_word_byte(bytes[at]) {
-            digit |= bytes[at].is_ascii_digit();
-            at += 1;
-        }
-        if digit {
+        if run(&mut at, IN_WORD) & IS_DIGIT != 0 {
             template.push_str(&message[kept..start]);
             template.push(char::from(HOLE));
             words.push(&message[start..at]);
             kept = at;
         }
-        while at < bytes.len() && !words::is_word_byte(bytes[at]) {
-            if bytes[at] == HOLE {
-                return false;
-            }
-            at += 1;
-        }
-        if template.len() + at - kept > TEMPLATE_BYTES_MAX {
+        if run(&mut at, 0) & IS_HOLE != 0 || template.len() + at - kept > TEMPLATE_BYTES_MAX {
             return false;
         }
     }
@@ -256,17 +282,20 @@ impl Split<'_> {
     }
 
     fn put_words(&self, rows: &[u32], holes: usize, out: &mut Vec<u8>) {
+        let words = rows.iter().flat_map(|row| self.of(*row));
         if rows.len() < TURNED_ROWS_MIN {
-            return rows.iter().flat_map(|row| self.of(*row)).for_each(|word| put_word(out, word));
+            return words.for_each(|word| put_word(out, word));
         }
+        // Rows of a template are spread over the block: side by side once, not once for each hole.
+        let words: Vec<&str> = words.copied().collect();
         for hole in 0..holes {
-            let first = self.of(rows[0])[hole];
-            if rows.iter().all(|row| self.of(*row)[hole] == first) {
+            let mut of_hole = words[hole..].iter().step_by(holes);
+            if of_hole.clone().all(|word| *word == words[hole]) {
                 out.push(SAME);
-                put_word(out, first);
+                put_word(out, words[hole]);
             } else {
                 out.push(DIFFERENT);
-                rows.iter().for_each(|row| put_word(out, self.of(*row)[hole]));
+                of_hole.by_ref().for_each(|word| put_word(out, word));
             }
         }
     }
@@ -294,9 +323,11 @@ pub(super) fn take_planes<'p, T, const N: usize>(
     count: usize,
     number: impl Fn([u8; N]) -> T + 'p,
 ) -> Option<impl Iterator<Item = T> + 'p> {
-    let (planes, rest) = plain.split_at_checked(count.checked_mul(N)?)?;
-    *plain = rest;
-    Some((0..count).map(move |at| number(std::array::from_fn(|plane| planes[plane * count + at]))))
+    let mut planes = [&plain[..0]; N];
+    for plane in &mut planes {
+        (*plane, *plain) = plain.split_at_checked(count)?;
+    }
+    Some((0..count).map(move |at| number(planes.map(|plane| plane[at]))))
 }
 
 fn lay_out_rows(places: &[u16]) -> Vec<u8> {
@@ -346,7 +377,8 @@ impl Dictionary {
         text(&self.texts, &self.ends, usize::from(number) - 1)
     }
 
-    pub(super) fn holes(&self, number: u16) -> usize {
+    /// The holes of a template.
+    pub(crate) fn holes(&self, number: u16) -> usize {
         usize::from(number).checked_sub(1).map_or(0, |at| usize::from(self.holes[at]))
     }
 }
@@ -375,7 +407,8 @@ mod tests {
             let lengths: Vec<usize> = encoded.words.iter().map(|part| part.plain as usize).collect();
             let rows: Vec<u32> = (0..block.len()).filter(|row| wanted(*row)).map(|row| row as u32).collect();
             let rest: StringArray = rows.iter().map(|row| Some(encoded.rest.value(*row as usize))).collect();
-            let mut words = templates.words_of(&places, &rows, &lengths).expect("words");
+            let wanted = templates.places_of(&places, &rows);
+            let mut words = templates.words_of(wanted, &lengths).expect("words");
             let parts = encoded.words.iter().zip(&words.needed);
             words.parts = parts.map(|(part, needed)| needed.then(|| unpack(part))).collect();
             let found = templates.messages(&dictionary, &places, &words, &rows, &rest).expect("messages");

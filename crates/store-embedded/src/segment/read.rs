@@ -1,7 +1,9 @@
 //! Reading a segment: only the column chunks asked for, each held against its checksum.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,7 +178,7 @@ impl Segment {
     /// A frame of ours, unpacked.
     pub(super) fn frame(&self, opened: &Opened, place: FramePlace) -> Result<Vec<u8>, StoreError> {
         let packed = self.packed(opened, place)?;
-        let plain = zstd::bulk::decompress(&packed, place.plain as usize).map_err(|e| self.corrupt(e))?;
+        let plain = unpack(&packed, place.plain as usize).map_err(|e| self.corrupt(e))?;
         if plain.len() == place.plain as usize { Ok(plain) } else { Err(self.corrupt("a frame is cut off")) }
     }
 
@@ -370,7 +372,7 @@ impl Segment {
         Ok(bytes.into())
     }
 
-    pub(super) fn corrupt(&self, reason: impl std::fmt::Display) -> StoreError {
+    pub(crate) fn corrupt(&self, reason: impl std::fmt::Display) -> StoreError {
         StoreError::Corrupt(format!("{}: {reason}", self.path.display()))
     }
 }
@@ -385,6 +387,15 @@ impl Drop for Segment {
             }
         }
     }
+}
+
+fn unpack(packed: &[u8], plain: usize) -> io::Result<Vec<u8>> {
+    // Its context is 160 KB, to be set up for each frame otherwise.
+    thread_local!(static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) });
+    ZSTD.with_borrow_mut(|zstd| match zstd {
+        Some(zstd) => zstd.decompress(packed, plain),
+        None => zstd.insert(zstd::bulk::Decompressor::new()?).decompress(packed, plain),
+    })
 }
 
 /// The rows of a selection, all `rows` when there is none.

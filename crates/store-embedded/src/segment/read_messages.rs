@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use store::StoreError;
 
-use super::block_templates::BlockTemplates;
+use super::block_templates::{BlockTemplates, Words};
 use super::cache::Opened;
 use super::index::IndexBlock;
 use super::messages::Dictionary;
@@ -37,6 +37,19 @@ impl Segment {
         Ok((self.rows(&opened, stored, templates)?, stored.rows.len.into()))
     }
 
+    /// The words of the templates `wanted` (by place), and the bytes that were read.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) fn words_of(
+        &self,
+        block: usize,
+        templates: &BlockTemplates,
+        wanted: Vec<bool>,
+    ) -> Result<(Words, u64), StoreError> {
+        self.read_words(&*self.opened()?, block, templates, wanted)
+    }
+
     /// The words that stand in holes of the templates of a block's messages, in parts, each word on a line, with some
     /// marks between; and the bytes that were read.
     ///
@@ -63,19 +76,33 @@ impl Segment {
         let stored = self.index_block(opened, block)?;
         let templates = self.block_templates(opened, stored)?;
         let places = self.rows(opened, stored, &templates)?;
-        let lengths: Vec<usize> = stored.words.iter().map(|part| part.plain as usize).collect();
-        let mut words = templates.words_of(&places, wanted, &lengths).ok_or_else(unreadable)?;
-        let mut bytes = u64::from(stored.templates.len) + u64::from(stored.rows.len);
-        for (part, needed) in stored.words.iter().zip(&words.needed) {
-            bytes += if *needed { u64::from(part.len) } else { 0 };
-            words.parts.push(needed.then(|| self.frame(opened, *part)).transpose()?);
-        }
+        let (words, bytes) = self.read_words(opened, block, &templates, templates.places_of(&places, wanted))?;
+        let bytes = bytes + u64::from(stored.templates.len) + u64::from(stored.rows.len);
         let rest = batch.column(at).as_string_opt().ok_or_else(|| self.corrupt("its messages are no text"))?;
         let messages = templates.messages(self.dictionary(opened)?, &places, &words, wanted, rest);
         let messages = messages.ok_or_else(unreadable)?;
         let (schema, mut arrays, _) = batch.into_parts();
         arrays[at] = Arc::new(messages);
         Ok((RecordBatch::try_new(schema, arrays).map_err(|e| self.corrupt(e))?, bytes))
+    }
+
+    fn read_words(
+        &self,
+        opened: &Opened,
+        block: usize,
+        templates: &BlockTemplates,
+        wanted: Vec<bool>,
+    ) -> Result<(Words, u64), StoreError> {
+        let stored = self.index_block(opened, block)?;
+        let lengths: Vec<usize> = stored.words.iter().map(|part| part.plain as usize).collect();
+        let words = templates.words_of(wanted, &lengths);
+        let mut words = words.ok_or_else(|| self.corrupt(format!("the words of block {block} can't be found")))?;
+        let mut bytes = 0;
+        for (part, needed) in stored.words.iter().zip(&words.needed) {
+            bytes += if *needed { u64::from(part.len) } else { 0 };
+            words.parts.push(needed.then(|| self.frame(opened, *part)).transpose()?);
+        }
+        Ok((words, bytes))
     }
 
     pub(super) fn block_templates(&self, opened: &Opened, block: &IndexBlock) -> Result<BlockTemplates, StoreError> {
