@@ -13,10 +13,11 @@ use parking_lot::{Mutex, RwLock};
 use queue::QueueError;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::blocking;
 use crate::config::KafkaConfig;
@@ -27,6 +28,7 @@ use crate::topic::ASK_TIME_MAX;
 const RENEW_FLUSH_MAX: Duration = Duration::from_secs(1);
 const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(5);
+const LEAVE_AGAIN_TIME: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -163,6 +165,12 @@ fn offsets(topic: &str, positions: impl IntoIterator<Item = (u32, u64)>) -> Opti
         list.add_partition_offset(topic, partition as i32, offset).ok()?;
     }
     (list.count() > 0).then_some(list)
+}
+
+/// Whether a commit failed because the group changes.
+fn is_unsettled(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{IllegalGeneration, RebalanceInProgress};
+    matches!(error.rdkafka_error_code(), Some(RebalanceInProgress | IllegalGeneration))
 }
 
 impl State {
@@ -406,28 +414,42 @@ impl Group {
         committed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
-    async fn leave(self: Arc<Self>, config: &KafkaConfig, name: &str) -> Result<(), String> {
+    /// Commits that the brokers do not know yet; those of partitions that went to others are theirs to make.
+    async fn unsaved(&self) -> Result<Option<TopicPartitionList>, String> {
         let pending = self.state.pending(|_| true);
-        let mut list = None;
-        if !pending.is_empty() {
-            let held = self.held(pending.keys().copied().collect()).await?;
-            let ahead =
-                pending.iter().filter(|(partition, commit)| held.get(partition).is_none_or(|held| *held < commit.next));
-            list = offsets(&self.topic, ahead.map(|(partition, commit)| (*partition, commit.next)));
+        if pending.is_empty() {
+            return Ok(None);
         }
-        let consumer = self.consumer();
-        let unsaved = match list {
-            Some(list) => {
-                let saved = blocking(move || Ok((consumer.commit(&list, CommitMode::Sync), list)));
-                match tokio::time::timeout(LEAVE_TIME_MAX, saved).await {
-                    Ok(Ok((Ok(()), _))) => None,
-                    Ok(Ok((Err(error), list))) => Some((error.to_string(), list)),
-                    Ok(Err(error)) => return Err(error.to_string()),
-                    Err(_) => return Err("commits were not answered in time".to_owned()),
+        let held = self.held(pending.keys().copied().collect()).await?;
+        let ahead =
+            pending.iter().filter(|(partition, commit)| held.get(partition).is_none_or(|held| *held < commit.next));
+        Ok(offsets(&self.topic, ahead.map(|(partition, commit)| (*partition, commit.next))))
+    }
+
+    /// Commits what is left, if need be when the others have settled: while they join or leave, nobody can. What could
+    /// not be committed comes back, with the reason.
+    async fn save(&self) -> Result<Option<(String, TopicPartitionList)>, String> {
+        let give_up = Instant::now() + LEAVE_TIME_MAX;
+        loop {
+            let Some(list) = self.unsaved().await? else { return Ok(None) };
+            let consumer = self.consumer();
+            let saved = blocking(move || Ok((consumer.commit(&list, CommitMode::Sync), list)));
+            let (committed, list) = match tokio::time::timeout_at(give_up, saved).await {
+                Ok(saved) => saved.map_err(|error| error.to_string())?,
+                Err(_) => return Err("commits were not answered in time".to_owned()),
+            };
+            match committed {
+                Ok(()) => return Ok(None),
+                Err(error) if is_unsettled(&error) && Instant::now() + LEAVE_AGAIN_TIME < give_up => {
+                    tokio::time::sleep(LEAVE_AGAIN_TIME).await;
                 }
+                Err(error) => return Ok(Some((error.to_string(), list))),
             }
-            None => None,
-        };
+        }
+    }
+
+    async fn leave(self: Arc<Self>, config: &KafkaConfig, name: &str) -> Result<(), String> {
+        let unsaved = self.save().await?;
         let (flushes, events) = (self.flushes.lock().take(), self.events.lock().take());
         end(flushes).await;
         end(events).await;

@@ -79,3 +79,24 @@ async fn each_partition_has_one_owner() {
     settle(&[stay[1]]).await;
     stay[1].queue.close().await.expect("left");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_may_leave_while_the_group_changes() {
+    let config = KafkaConfig { partitions: PARTITIONS, ..config() };
+    let mut one = member(&config).await;
+    settle(&[&one]).await;
+    for number in 0..10 {
+        one.queue.append(ZERO, message(number, 10)).await.expect("stored");
+    }
+    for round in 1..=2 {
+        let next = member(&config).await;
+        // Somewhere in the time that the coordinator and the members take to agree.
+        tokio::time::sleep(Duration::from_millis(round * 400)).await;
+        one.queue.commit(GROUP, ZERO, Position(round * 2)).await.expect("a commit");
+        one.queue.close().await.expect("left");
+        settle(&[&next]).await;
+        assert_eq!(next.queue.committed(GROUP, ZERO).await.expect("a position"), Some(Position(round * 2)));
+        one = next;
+    }
+    one.queue.close().await.expect("left");
+}
