@@ -143,9 +143,9 @@ fn templates_mask(rows: &mut Rows<'_>, within: &BooleanBuffer, message: &Message
         Some(_) => decided.iter().zip(is_template).map(|(verdict, template)| maybe(verdict) && template).collect(),
         None => vec![false; decided.len()],
     };
-    let mut matches = rows.matches_of(&templates, &by_words, message)?.into_iter().map(Vec::into_iter);
-    let mut matches: Vec<_> = matches.by_ref().collect();
-    // The matches of a template are by its rows, inside of `within` or not.
+    // Those of a template are by its rows, inside of `within` or not.
+    let matches = rows.matches_of(&templates, &by_words, message)?;
+    let mut matches: Vec<_> = matches.into_iter().map(Vec::into_iter).collect();
     let known = BooleanBuffer::collect_bool(within.len(), |row| match by_words[place(row)] {
         true => matches[place(row)].next() == Some(true),
         false => decided[place(row)] == Verdict::Yes,

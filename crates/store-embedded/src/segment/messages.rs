@@ -289,13 +289,13 @@ impl Split<'_> {
         // Rows of a template are spread over the block: side by side once, not once for each hole.
         let words: Vec<&str> = words.copied().collect();
         for hole in 0..holes {
-            let mut of_hole = words[hole..].iter().step_by(holes);
+            let of_hole = words[hole..].iter().step_by(holes);
             if of_hole.clone().all(|word| *word == words[hole]) {
                 out.push(SAME);
                 put_word(out, words[hole]);
             } else {
                 out.push(DIFFERENT);
-                of_hole.by_ref().for_each(|word| put_word(out, word));
+                of_hole.for_each(|word| put_word(out, word));
             }
         }
     }
