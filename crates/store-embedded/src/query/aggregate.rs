@@ -3,6 +3,7 @@
 //! Within a unit each row gets the code of its group, and groups are looked up once for each code, not for each row.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use arrow::buffer::BooleanBuffer;
 use model::Value;
@@ -49,10 +50,18 @@ fn count(
 ) -> Result<(), StoreError> {
     let mut rows = Rows::new(unit);
     let run = rows.within(&plan.range)?;
+    // A bare count needs no rows.
+    if aggregate.interval.is_none() && aggregate.group_by.is_empty() && aggregate.metrics.iter().all(is_bare) {
+        let matched = plan.predicate.count(&mut rows, &run)?;
+        if matched > 0 {
+            let slots = Slots { rows: Vec::new(), slots: vec![groups.slot(&[])?], counts: vec![matched as u64] };
+            (0..aggregate.metrics.len()).for_each(|index| add_counts(&slots.counts, index, &slots, groups));
+        }
+        add_scanned(stats, &run, matched, rows.bytes);
+        return Ok(());
+    }
     let mask = plan.predicate.mask(&mut rows, &run_mask(&run, unit.rows()))?;
     let matched = mask.count_set_bits();
-    stats.scanned_rows += run.len() as u64;
-    stats.matched = stats.matched.map(|all| all + matched as u64);
     if matched > 0 {
         let slots = slots(&mut rows, plan, aggregate, &mask, groups)?;
         for (index, metric) in aggregate.metrics.iter().enumerate() {
@@ -60,8 +69,19 @@ fn count(
         }
         groups.check()?;
     }
-    stats.scanned_bytes += rows.bytes;
+    add_scanned(stats, &run, matched, rows.bytes);
     Ok(())
+}
+
+/// Counts matches, not values of a field.
+fn is_bare(metric: &Metric) -> bool {
+    metric.field.is_none()
+}
+
+fn add_scanned(stats: &mut Stats, run: &Range<usize>, matched: usize, bytes: u64) {
+    stats.scanned_rows += run.len() as u64;
+    stats.matched = stats.matched.map(|all| all + matched as u64);
+    stats.scanned_bytes += bytes;
 }
 
 /// The group of each row of a unit.

@@ -4,6 +4,8 @@
 //! and cheap parts are asked first, so that messages are read for few rows. The model's matchers have the last word
 //! on every value. Two-valued: a row without the field is not in the mask, and NOT then has it.
 
+use std::ops::Range;
+
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, FixedSizeBinaryArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{Float64Type, Int64Type, UInt8Type, UInt32Type};
@@ -14,8 +16,9 @@ use model::record::lookup;
 use model::{RecordId, Severity, SpanId, TraceId};
 use store::StoreError;
 
-use super::templates::{Message, Verdict};
-use super::unit::{Rows, Sparse, is_all_null};
+use super::messages;
+use super::templates::Message;
+use super::unit::{Rows, is_all_null, run_mask};
 use crate::columns::{self, Kind, Scope, Strings};
 
 /// A query made ready to be held against units.
@@ -76,6 +79,16 @@ impl Predicate {
         }
     }
 
+    /// How many rows of a run match.
+    pub(super) fn count(&self, rows: &mut Rows<'_>, run: &Range<usize>) -> Result<usize, StoreError> {
+        if let Self::Message(message) = self
+            && run.len() == rows.len()
+        {
+            return messages::count(rows, message);
+        }
+        Ok(self.mask(rows, &run_mask(run, rows.len()))?.count_set_bits())
+    }
+
     /// Those of the rows `within` that match.
     pub(super) fn mask(&self, rows: &mut Rows<'_>, within: &BooleanBuffer) -> Result<BooleanBuffer, StoreError> {
         if within.count_set_bits() == 0 {
@@ -94,7 +107,7 @@ impl Predicate {
                 Ok(within & &!&open)
             }
             Self::Not(part) => Ok(within & &!&part.mask(rows, within)?),
-            Self::Message(message) => templates_mask(rows, within, message),
+            Self::Message(message) => messages::mask(rows, within, message),
             Self::Field(field, test) => test.mask(field, rows, within),
         }
     }
@@ -113,71 +126,6 @@ pub(super) fn pick(within: &BooleanBuffer, mut holds: impl FnMut(usize) -> bool)
         }
     }
     mask.finish()
-}
-
-/// Asks templates first, and messages where these can't tell.
-fn templates_mask(rows: &mut Rows<'_>, within: &BooleanBuffer, message: &Message) -> Result<BooleanBuffer, StoreError> {
-    let Some(templates) = rows.templates()? else {
-        return message_mask(rows, within, |text| message.matcher.matches(text));
-    };
-    let verdicts = message.verdicts(templates.segment, &templates.dictionary);
-    let mut scratch = String::new();
-    let decide = |number| message.decide(&verdicts, &templates.dictionary, number, &mut scratch);
-    let mut decided: Vec<Verdict> = templates.block.numbers().map(decide).collect();
-    if decided.contains(&Verdict::InHole) {
-        let open = if message.can_be_in_hole(rows)? { Verdict::Maybe } else { Verdict::No };
-        decided.iter_mut().filter(|verdict| **verdict == Verdict::InHole).for_each(|verdict| *verdict = open);
-    }
-    if decided.iter().all(|verdict| *verdict == Verdict::No) {
-        return Ok(BooleanBuffer::new_unset(within.len()));
-    }
-    let places = rows.template_rows(&templates.block)?;
-    let place = |row: usize| usize::from(places[row]);
-    let maybe = |verdict: &Verdict| *verdict == Verdict::Maybe;
-    if !decided.iter().any(maybe) {
-        return Ok(pick(within, |row| decided[place(row)] == Verdict::Yes));
-    }
-    // Number 0 is no template: its messages stand whole in the column.
-    let is_template = templates.block.numbers().map(|number| number > 0);
-    let by_words: Vec<bool> = match message.automaton() {
-        Some(_) => decided.iter().zip(is_template).map(|(verdict, template)| maybe(verdict) && template).collect(),
-        None => vec![false; decided.len()],
-    };
-    // Those of a template are by its rows, inside of `within` or not.
-    let matches = rows.matches_of(&templates, &by_words, message)?;
-    let mut matches: Vec<_> = matches.into_iter().map(Vec::into_iter).collect();
-    let known = BooleanBuffer::collect_bool(within.len(), |row| match by_words[place(row)] {
-        true => matches[place(row)].next() == Some(true),
-        false => decided[place(row)] == Verdict::Yes,
-    });
-    let whole = |place: usize| maybe(&decided[place]) && !by_words[place];
-    if !(0..decided.len()).any(whole) {
-        return Ok(within & &known);
-    }
-    let whole = pick(within, |row| whole(place(row)));
-    Ok(&(within & &known) | &message_mask(rows, &whole, |text| message.matcher.matches(text))?)
-}
-
-fn message_mask(
-    rows: &mut Rows<'_>,
-    within: &BooleanBuffer,
-    holds: impl Fn(&str) -> bool,
-) -> Result<BooleanBuffer, StoreError> {
-    let picked: Vec<u32> = within.set_indices_u32().collect();
-    match rows.column_at(columns::MESSAGE, &picked)? {
-        Sparse::Whole(messages) => {
-            let messages = messages.as_string::<i32>();
-            Ok(pick(within, |row| holds(messages.value(row))))
-        }
-        Sparse::Picked(messages) => {
-            let messages = messages.as_string::<i32>();
-            let mut at = 0;
-            Ok(pick(within, |_| {
-                at += 1;
-                holds(messages.value(at - 1))
-            }))
-        }
-    }
 }
 
 impl FieldTest {
@@ -205,7 +153,7 @@ impl FieldTest {
             Field::Project => Ok(within.clone()),
             Field::Service => self.strings(&rows.column(columns::SERVICE)?, within),
             Field::Host => self.strings(&rows.column(columns::HOST)?, within),
-            Field::Message => message_mask(rows, within, |message| matcher.matches_str(message)),
+            Field::Message => messages::whole_mask(rows, within, |message| matcher.matches_str(message)),
             Field::Level => {
                 let holds = |severity: Severity| matcher.matches_level(severity);
                 Self::severities(&rows.column(columns::SEVERITY)?, within, holds)

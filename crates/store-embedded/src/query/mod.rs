@@ -1,9 +1,9 @@
 //! Answers over a snapshot of one project.
 //!
 //! The way of a query: [`plan`] finds the range of times and what a block must hold; [`unit`] gives the chunks and
-//! blocks that are left; [`filter`] holds their rows against the query, column by column, and templates before messages ([`templates`]); [`search`], [`histogram`],
-//! [`aggregate`], [`fields`] and [`get`] make the answer, on all cores ([`control`]). [`values`] reads a field as
-//! codes or numbers. Only [`sql`] goes through DataFusion.
+//! blocks that are left; [`filter`] holds their rows against the query, column by column, and [`messages`] these, with what
+//! [`templates`] tell of them; [`search`], [`histogram`], [`aggregate`], [`fields`] and [`get`] make the answer, on all
+//! cores ([`control`]). [`values`] reads a field as codes or numbers. Only [`sql`] goes through DataFusion.
 //!
 //! The caller gives the snapshot of the project that the query names.
 
@@ -14,6 +14,7 @@ mod fields;
 mod filter;
 mod get;
 mod histogram;
+mod messages;
 mod plan;
 mod search;
 mod sql;

@@ -94,6 +94,11 @@ impl BlockTemplates {
         self.0.iter().map(|template| template.number)
     }
 
+    /// The rows of each, by place.
+    pub(crate) fn rows_each(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|template| template.rows)
+    }
+
     /// Which templates the rows `wanted` have, by place; `places` is by row.
     pub(super) fn places_of(&self, places: &[u16], wanted: &[u32]) -> Vec<bool> {
         let mut of_template = vec![false; self.0.len()];

@@ -1,0 +1,142 @@
+//! Holds messages against a condition: templates first, then the words of those that can't tell, and whole messages
+//! only where neither can. A count looks at no row.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::buffer::BooleanBuffer;
+use store::StoreError;
+
+use super::filter::pick;
+use super::templates::{Message, Verdict};
+use super::unit::{Rows, Sparse};
+use crate::columns;
+use crate::segment::BlockTemplates;
+
+/// The rows `within` that match.
+pub(super) fn mask(
+    rows: &mut Rows<'_>,
+    within: &BooleanBuffer,
+    message: &Message,
+) -> Result<BooleanBuffer, StoreError> {
+    match Told::of(rows, message)? {
+        Some(told) => told.mask(rows, within, message),
+        None => whole_mask(rows, within, |text| message.matcher.matches(text)),
+    }
+}
+
+/// How many rows match.
+pub(super) fn count(rows: &mut Rows<'_>, message: &Message) -> Result<usize, StoreError> {
+    let told = Told::of(rows, message)?;
+    if let Some(count) = told.as_ref().and_then(Told::count) {
+        return Ok(count);
+    }
+    let all = BooleanBuffer::new_set(rows.len());
+    let mask = match told {
+        Some(told) => told.mask(rows, &all, message)?,
+        None => whole_mask(rows, &all, |text| message.matcher.matches(text))?,
+    };
+    Ok(mask.count_set_bits())
+}
+
+/// What the templates of a block and their words tell of a condition on messages; all by a template's place.
+struct Told {
+    block: Arc<BlockTemplates>,
+    decided: Vec<Verdict>,
+    /// Of the templates that can't decide, which were held against the condition word by word.
+    by_words: Vec<bool>,
+    /// The rows of these, in their order, inside of what is asked for or not.
+    matches: Vec<Vec<bool>>,
+}
+
+impl Told {
+    /// None: there are no templates.
+    fn of(rows: &mut Rows<'_>, message: &Message) -> Result<Option<Self>, StoreError> {
+        let Some(templates) = rows.templates()? else { return Ok(None) };
+        let verdicts = message.verdicts(templates.segment, &templates.dictionary);
+        let mut scratch = String::new();
+        let decide = |number| message.decide(&verdicts, &templates.dictionary, number, &mut scratch);
+        let mut decided: Vec<Verdict> = templates.block.numbers().map(decide).collect();
+        if decided.contains(&Verdict::InHole) {
+            let open = if message.can_be_in_hole(rows)? { Verdict::Maybe } else { Verdict::No };
+            decided.iter_mut().filter(|verdict| **verdict == Verdict::InHole).for_each(|verdict| *verdict = open);
+        }
+        let mut told = Self { by_words: Vec::new(), matches: Vec::new(), block: templates.block.clone(), decided };
+        if told.decided.contains(&Verdict::Maybe) && message.automaton().is_some() {
+            // Number 0 is no template: its messages stand whole in the column.
+            let open = told.decided.iter().map(|verdict| *verdict == Verdict::Maybe);
+            told.by_words = open.zip(told.block.numbers()).map(|(open, number)| open && number > 0).collect();
+            told.matches = rows.matches_of(&templates, &told.by_words, message)?;
+        }
+        Ok(Some(told))
+    }
+
+    fn is_by_words(&self, place: usize) -> bool {
+        self.by_words.get(place) == Some(&true)
+    }
+
+    /// Whether the messages of a template have to be put together to be asked.
+    fn is_open(&self, place: usize) -> bool {
+        self.decided[place] == Verdict::Maybe && !self.is_by_words(place)
+    }
+
+    fn none_is_open(&self) -> bool {
+        !(0..self.decided.len()).any(|place| self.is_open(place))
+    }
+
+    /// How many rows match, without a look at which; None when messages have to be put together.
+    fn count(&self) -> Option<usize> {
+        let of_place = |(place, rows)| match self.is_by_words(place) {
+            true => self.matches[place].iter().filter(|matches| **matches).count(),
+            false if self.decided[place] == Verdict::Yes => rows,
+            false => 0,
+        };
+        self.none_is_open().then(|| self.block.rows_each().enumerate().map(of_place).sum())
+    }
+
+    fn mask(self, rows: &mut Rows<'_>, within: &BooleanBuffer, message: &Message) -> Result<BooleanBuffer, StoreError> {
+        if self.decided.iter().all(|verdict| *verdict == Verdict::No) {
+            return Ok(BooleanBuffer::new_unset(within.len()));
+        }
+        let places = rows.template_rows(&self.block)?;
+        let place = |row: usize| usize::from(places[row]);
+        let known = if self.matches.is_empty() {
+            pick(within, |row| self.decided[place(row)] == Verdict::Yes)
+        } else {
+            let mut matches: Vec<_> = self.matches.iter().map(|matches| matches.iter()).collect();
+            let known = BooleanBuffer::collect_bool(within.len(), |row| match self.by_words[place(row)] {
+                true => matches[place(row)].next() == Some(&true),
+                false => self.decided[place(row)] == Verdict::Yes,
+            });
+            within & &known
+        };
+        if self.none_is_open() {
+            return Ok(known);
+        }
+        let open = pick(within, |row| self.is_open(place(row)));
+        Ok(&known | &whole_mask(rows, &open, |text| message.matcher.matches(text))?)
+    }
+}
+
+/// The rows `within` whose messages, put together where they are not, hold.
+pub(super) fn whole_mask(
+    rows: &mut Rows<'_>,
+    within: &BooleanBuffer,
+    holds: impl Fn(&str) -> bool,
+) -> Result<BooleanBuffer, StoreError> {
+    let picked: Vec<u32> = within.set_indices_u32().collect();
+    match rows.column_at(columns::MESSAGE, &picked)? {
+        Sparse::Whole(messages) => {
+            let messages = messages.as_string::<i32>();
+            Ok(pick(within, |row| holds(messages.value(row))))
+        }
+        Sparse::Picked(messages) => {
+            let messages = messages.as_string::<i32>();
+            let mut at = 0;
+            Ok(pick(within, |_| {
+                at += 1;
+                holds(messages.value(at - 1))
+            }))
+        }
+    }
+}
