@@ -32,7 +32,7 @@ async fn a_bomb_is_refused_without_the_memory() {
     let (status, body) = answer(request).await;
     assert_eq!((status, body["status"].as_u64()), (413, Some(413)), "{body}");
     let grown = resident_bytes(&server).saturating_sub(before);
-    assert!(grown < 256 << 20, "grew by {} MiB", grown >> 20);
+    assert!(grown < 48 << 20, "grew by {} MiB", grown >> 20);
 }
 
 /// A gigabyte of zeros.

@@ -1,7 +1,7 @@
 //! Compressed bodies: gzip, zstd, deflate and snappy, bounded while they are unpacked.
 //!
-//! One encoding a body, or none. What comes out is counted as it comes out, so a bomb costs no more memory than a body
-//! of the allowed size; what goes in was bounded before, so frames that unpack to nothing cost no more than their bytes.
+//! One encoding a body, or none. What comes out of a large body is counted before any more of it is kept, so a bomb
+//! costs a few megabytes; what goes in was bounded before, so frames that unpack to nothing cost no more than their bytes.
 
 use std::io::{self, Read};
 
@@ -18,6 +18,9 @@ const SNAPPY_STREAM: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 const ZSTD_WINDOW_LOG_MAX: u32 = 26;
 
 const CHUNK_BYTES: usize = 128 << 10;
+
+/// A body that unpacks to more than this is unpacked twice: first to count it.
+const KEPT_UNCOUNTED_BYTES_MAX: usize = 8 << 20;
 
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,18 +76,14 @@ impl Encoding {
             Encoding::Identity if sent_bytes > bytes_max => return Err(too_large(bytes_max)),
             Encoding::Identity => return Ok(sent),
             _ if sent.is_empty() => return Ok(sent),
-            Encoding::Gzip => drain(flate2::read::MultiGzDecoder::new(&*sent), bytes_max, share)?,
-            Encoding::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(&*sent).map_err(damaged)?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(damaged)?;
-                drain(decoder, bytes_max, share)?
-            }
+            Encoding::Gzip => drain(|| Ok(flate2::read::MultiGzDecoder::new(&*sent)), bytes_max, share)?,
+            Encoding::Zstd => drain(|| zstd_decoder(&sent), bytes_max, share)?,
             Encoding::Deflate if has_zlib_header(&sent) => {
-                drain(flate2::read::ZlibDecoder::new(&*sent), bytes_max, share)?
+                drain(|| Ok(flate2::read::ZlibDecoder::new(&*sent)), bytes_max, share)?
             }
-            Encoding::Deflate => drain(flate2::read::DeflateDecoder::new(&*sent), bytes_max, share)?,
+            Encoding::Deflate => drain(|| Ok(flate2::read::DeflateDecoder::new(&*sent)), bytes_max, share)?,
             Encoding::Snappy if sent.starts_with(SNAPPY_STREAM) => {
-                drain(snap::read::FrameDecoder::new(&*sent), bytes_max, share)?
+                drain(|| Ok(snap::read::FrameDecoder::new(&*sent)), bytes_max, share)?
             }
             Encoding::Snappy => decode_snappy_block(&sent, bytes_max, share)?,
         };
@@ -92,6 +91,12 @@ impl Encoding {
         share.shrink(sent_bytes);
         Ok(decoded)
     }
+}
+
+fn zstd_decoder(sent: &[u8]) -> io::Result<impl Read> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(sent)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+    Ok(decoder)
 }
 
 /// `deflate` means zlib's format, yet some clients send a bare deflate stream: the header's checksum tells.
@@ -109,16 +114,34 @@ fn decode_snappy_block(sent: &[u8], bytes_max: usize, share: &mut Share) -> Resu
     Ok(snap::raw::Decoder::new().decompress_vec(sent).map_err(damaged)?.into())
 }
 
-fn drain(mut decoder: impl Read, bytes_max: usize, share: &mut Share) -> Result<Bytes, ApiError> {
-    let mut decoded: Vec<u8> = Vec::new();
-    loop {
+/// All that a decoder gives; `open` makes it, again if the body is large.
+fn drain<R: Read>(open: impl Fn() -> io::Result<R>, bytes_max: usize, share: &mut Share) -> Result<Bytes, ApiError> {
+    let mut decoder = open().map_err(damaged)?;
+    let mut decoded = Vec::new();
+    fill(&mut decoded, &mut decoder, bytes_max.min(KEPT_UNCOUNTED_BYTES_MAX), share)?;
+    let kept = decoded.len();
+    let rest_max = (bytes_max + 1 - kept) as u64;
+    let rest = io::copy(&mut decoder.take(rest_max), &mut io::sink()).map_err(damaged)? as usize;
+    if kept + rest > bytes_max {
+        return Err(too_large(bytes_max));
+    }
+    if rest > 0 {
+        share.grow(rest)?;
+        drop(decoded);
+        decoded = vec![0; kept + rest];
+        open().and_then(|mut decoder| decoder.read_exact(&mut decoded)).map_err(damaged)?;
+    }
+    Ok(decoded.into())
+}
+
+/// Reads to the end, or until `enough` bytes are there.
+fn fill(decoded: &mut Vec<u8>, decoder: &mut impl Read, enough: usize, share: &mut Share) -> Result<(), ApiError> {
+    while decoded.len() < enough {
         let filled = decoded.len();
-        if decoded.capacity() < filled + CHUNK_BYTES {
-            // Doubles, but never beyond what may come: a bomb must not cost more than the limit.
-            let wanted = (decoded.capacity() * 2).min(bytes_max).max(filled) + CHUNK_BYTES;
-            decoded.reserve_exact(wanted - filled);
+        if decoded.capacity() == filled {
+            decoded.reserve_exact((filled * 2).clamp(CHUNK_BYTES.min(enough), enough) - filled);
         }
-        decoded.resize(filled + CHUNK_BYTES, 0);
+        decoded.resize(decoded.capacity().min(filled + CHUNK_BYTES).min(enough), 0);
         let read = loop {
             match decoder.read(&mut decoded[filled..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -126,14 +149,12 @@ fn drain(mut decoder: impl Read, bytes_max: usize, share: &mut Share) -> Result<
             }
         };
         decoded.truncate(filled + read);
-        if read == 0 {
-            return Ok(decoded.into());
-        }
-        if decoded.len() > bytes_max {
-            return Err(too_large(bytes_max));
-        }
         share.grow(read)?;
+        if read == 0 {
+            break;
+        }
     }
+    Ok(())
 }
 
 fn damaged(error: impl std::fmt::Display) -> ApiError {

@@ -82,6 +82,23 @@ fn the_limit_holds_to_the_byte() {
 }
 
 #[test]
+fn a_large_body_is_counted_before_it_is_kept() {
+    let body: Vec<u8> = (0..KEPT_UNCOUNTED_BYTES_MAX as u32 / 3).flat_map(u32::to_le_bytes).collect();
+    assert!(body.len() > KEPT_UNCOUNTED_BYTES_MAX);
+    let budget = budget(1 << 30);
+    for (encoding, pack) in PACKINGS {
+        let packed = Bytes::from(pack(&body));
+        let mut share = budget.share();
+        let error = encoding.decode(packed.clone(), body.len() - 1, &mut share).unwrap_err();
+        assert_eq!(error.code(), Code::TooLarge, "{encoding:?}");
+        assert!(budget.taken() <= KEPT_UNCOUNTED_BYTES_MAX, "{encoding:?}");
+        drop(share);
+        let mut share = budget.share();
+        assert_eq!(encoding.decode(packed, body.len(), &mut share).unwrap(), body, "{encoding:?}");
+    }
+}
+
+#[test]
 fn a_bomb_is_refused_with_bounded_memory() {
     // 1 GiB of zeros, made without holding it: one block repeated.
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
