@@ -387,11 +387,15 @@ impl Group {
             Ok(consumer.offsets_for_times(list, ASK_TIME_MAX))
         });
         let list = asked.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        let at = list.elements().into_iter().filter_map(|element| match element.offset() {
-            Offset::Offset(offset) => Some((element.partition().unsigned_abs(), offset.unsigned_abs())),
-            _ => None,
-        });
-        Ok(at.collect())
+        let mut at = BTreeMap::new();
+        for element in list.elements() {
+            // While a leader is chosen there is no answer, which must not be taken for "all are older".
+            element.error().map_err(|error| error.to_string())?;
+            if let Offset::Offset(offset) = element.offset() {
+                at.insert(element.partition().unsigned_abs(), offset.unsigned_abs());
+            }
+        }
+        Ok(at)
     }
 
     pub(crate) async fn commit(&self, partition: Partition, next: Position) -> Result<(), String> {

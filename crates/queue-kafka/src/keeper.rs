@@ -98,6 +98,11 @@ async fn look(shared: &Arc<Shared>) {
 async fn measure(shared: &Arc<Shared>) -> Result<(), String> {
     let group = shared.groups.get(&shared.config.watched_group).map_err(|error| error.to_string())?;
     let partitions = shared.partitions.load(Ordering::Acquire);
+    // Ends before anything else: what is appended while the brokers are asked must not look old, or unread.
+    let mut marks = Vec::new();
+    for partition in 0..partitions {
+        marks.push(shared.watermarks(Partition(partition)).await.map_err(|error| error.to_string())?);
+    }
     let committed = group.all_committed(partitions).await?;
     let horizon = match shared.topic.retention {
         Some(retention) => {
@@ -109,8 +114,7 @@ async fn measure(shared: &Arc<Shared>) -> Result<(), String> {
         None => None,
     };
     let mut overdue = BTreeSet::new();
-    for partition in 0..partitions {
-        let (low, high) = shared.watermarks(Partition(partition)).await.map_err(|error| error.to_string())?;
+    for (partition, (low, high)) in (0..).zip(marks) {
         let next = committed.get(&partition).copied().unwrap_or(low).max(low);
         shared.metrics.lags(&shared.config.watched_group, Partition(partition), high.saturating_sub(next));
         // No message is younger than the horizon: then every one is older.

@@ -70,6 +70,22 @@ async fn a_fleet_on_redis_and_postgres_survives_every_failure() {
     load.finish().await.prove_fleet(fleet.node(API), "Redis and PostgreSQL").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_on_three_brokers_survives_the_death_of_each() {
+    let _alone = alone().await;
+    let mut kafka = Kafka::start(&KafkaOptions { nodes: 3, ..KafkaOptions::default() });
+    let postgres = Postgres::start(PostgresOptions::default());
+    let environment = [on_kafka(&kafka), in_postgres(&postgres), metadata_in(&postgres)];
+    let (fleet, mut load) = start(Fleet::new(true, environment)).await;
+    for broker in 1..=3 {
+        kafka.kill(broker);
+        load.progress(&format!("broker {broker} is away")).await;
+        kafka.restart(broker);
+        load.progress(&format!("broker {broker} is back")).await;
+    }
+    load.finish().await.prove_fleet(fleet.node(API), "three brokers and PostgreSQL").await;
+}
+
 async fn start(mut fleet: Fleet) -> (Fleet, Load) {
     for role in [API, COLLECTOR, COLLECTOR, PROCESSOR, PROCESSOR] {
         fleet.add(role).await;
