@@ -86,6 +86,19 @@ async fn wrong_usage_and_wrong_configuration_are_told_apart_from_failure() {
     assert_eq!(unreachable.status.code(), Some(1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_of_configuration_are_valid() {
+    let examples = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/config")).expect("examples");
+    let mut checked = 0;
+    for example in examples {
+        let file = example.expect("readable").path();
+        let output = devlogs().args(["config", "check"]).arg(&file).output().await.expect("runs");
+        assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+        checked += 1;
+    }
+    assert!(checked >= 4, "laptop, one server, Kafka and ClickHouse, Redis and TimescaleDB");
+}
+
 /// What people copy first must work.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_to_paste_work() {

@@ -1,9 +1,13 @@
 //! The network between each pair of a fleet is cut under load; at the end every acknowledged record is there exactly once.
 //!
-//! Each role reaches each server through a proxy of its own. `DEVLOGS_CUT_ROUNDS` sets how often each pair is cut (once
+//! Each role reaches each server through a proxy of its own, but for one processor that is not cut off: it takes over
+//! what the other one reads, which comes back with what it had not written yet. After each cut requests are accepted,
+//! everything accepted is found, and a live tail goes on. `DEVLOGS_CUT_ROUNDS` sets how often each pair is cut (once
 //! unless told otherwise); what the network does changes from round to round.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use test_backends::clickhouse::ClickHouse;
 use test_backends::free_port;
@@ -14,7 +18,7 @@ use test_backends::redis::{Options as RedisOptions, Redis};
 use crate::fleet::{
     API, COLLECTOR, Environment, Fleet, PROCESSOR, in_clickhouse, in_postgres, metadata_in, on_kafka, on_redis, told,
 };
-use crate::harness::alone;
+use crate::harness::{PATIENCE, Server, alone, next_frame, tail};
 use crate::load::Load;
 use crate::proxy::{Network, Proxy};
 
@@ -25,26 +29,43 @@ const DISTURBANCES: [Network; 4] = [Network::Stalls, Network::Closes, Network::R
 /// Long enough for requests to fail and for retries to begin.
 const LASTS: Duration = Duration::from_millis(2_500);
 
+/// Longer than the time after which a processor's partitions are given to another one.
+const LASTS_LONG: Duration = Duration::from_secs(10);
+
+const QUEUE: &str = "queue";
+const STORE: &str = "store";
+const METADATA: &str = "metadata";
+
 /// The networks between roles and servers.
 #[derive(Default)]
 struct Links(Vec<(String, Proxy)>);
 
 impl Links {
     /// Lets each of the roles reach a server, whose address has this name in the environment, through a proxy of its own.
-    async fn cut(&mut self, fleet: &mut Fleet, roles: &[&'static str], name: &'static str, server: &Environment) {
-        let address = told(server, name);
+    async fn cut(
+        &mut self,
+        fleet: &mut Fleet,
+        roles: &[&'static str],
+        server: &str,
+        (name, environment): (&'static str, &Environment),
+    ) {
+        let address = told(environment, name);
         for role in roles {
             let (_, port) = address.rsplit_once("127.0.0.1:").expect("a loopback address");
             let port: String = port.chars().take_while(char::is_ascii_digit).collect();
             let proxy = Proxy::before(port.parse().expect("a port")).await;
             fleet.tell(role, vec![(name, proxy.address(address))]);
-            self.0.push((format!("{role} and {name}"), proxy));
+            self.add(role, server, proxy);
         }
     }
 
-    /// Cuts one after the other, and waits each time until the load goes on.
+    fn add(&mut self, role: &str, server: &str, proxy: Proxy) {
+        self.0.push((format!("{role} and {server}"), proxy));
+    }
+
+    /// Cuts one after the other, and waits each time until everything goes on.
     #[expect(clippy::disallowed_methods, reason = "the long run is told how long")]
-    async fn cut_each(&self, load: &Load, first: usize) {
+    async fn cut_each(&self, watched: &Watched<'_>, first: usize) {
         let rounds = std::env::var("DEVLOGS_CUT_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
         for round in first..first + rounds {
             for (index, (between, proxy)) in self.0.iter().enumerate() {
@@ -52,21 +73,77 @@ impl Links {
                 proxy.set(network);
                 tokio::time::sleep(LASTS).await;
                 proxy.set(Network::Passes);
-                load.progress(&format!("{network:?}: {between}")).await;
+                watched.goes_on(&format!("{network:?}: {between}")).await;
             }
         }
+        let processors_queue = format!("{PROCESSOR} and {QUEUE}");
+        let (between, proxy) = self.0.iter().find(|(between, _)| *between == processors_queue).expect("is there");
+        proxy.set(Network::Stalls);
+        tokio::time::sleep(LASTS_LONG).await;
+        watched.goes_on(&format!("during a long cut: {between}")).await;
+        proxy.set(Network::Passes);
+        watched.goes_on(&format!("after a long cut: {between}")).await;
     }
 }
 
-/// Starts nodes of each role, with a load that needs a key.
-async fn start(fleet: &mut Fleet) -> Load {
-    for role in [API, COLLECTOR, PROCESSOR, PROCESSOR] {
-        fleet.add(role).await;
+/// What must go on after every cut.
+struct Watched<'a> {
+    load: Load,
+    api: &'a Server,
+    /// Records that the live tail has shown or counted as left out.
+    tailed: Arc<AtomicUsize>,
+}
+
+impl<'a> Watched<'a> {
+    /// Starts nodes that are cut off, with a load that needs a key.
+    async fn start(fleet: &'a mut Fleet) -> Self {
+        for role in [API, COLLECTOR, COLLECTOR, PROCESSOR] {
+            fleet.add(role).await;
+        }
+        let (load, api) = (Load::start(CLIENTS, &fleet.client()), fleet.node(API));
+        let mut socket = tail(api, "service:crash").await;
+        let tailed = Arc::new(AtomicUsize::new(0));
+        let counter = tailed.clone();
+        tokio::spawn(async move {
+            loop {
+                let frame = next_frame(&mut socket).await;
+                let shown = frame["records"].as_array().map_or(0, Vec::len);
+                counter.fetch_add(shown + frame["count"].as_u64().unwrap_or(0) as usize, Ordering::Relaxed);
+            }
+        });
+        fleet.take(&load);
+        let watched = Self { load, api, tailed };
+        watched.goes_on("the start").await;
+        watched
     }
-    let load = Load::start(CLIENTS, &fleet.client());
-    fleet.take(&load);
-    load.progress("the start").await;
-    load
+
+    async fn goes_on(&self, after: &str) {
+        self.load.progress(after).await;
+        self.is_found(self.load.acknowledged(), after).await;
+        let (since, before) = (Instant::now(), self.tailed.load(Ordering::Relaxed));
+        while self.tailed.load(Ordering::Relaxed) == before {
+            assert!(since.elapsed() < PATIENCE, "the live tail shows nothing any more: {after}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until so many records are found; the store may be away for a moment yet.
+    async fn is_found(&self, records: usize, after: &str) {
+        let since = Instant::now();
+        loop {
+            let (status, body) = self.api.get("/api/v1/aggregate?from=0&metrics=count&q=service:crash").await;
+            if body["rows"][0]["metrics"]["count"].as_u64().unwrap_or(0) >= records as u64 {
+                return;
+            }
+            assert!([200, 503, 504].contains(&status), "{after}: {status} {body}");
+            assert!(since.elapsed() < PATIENCE * 2, "not all of {records} records are found: {after}: {body}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn prove(mut self, on: &str) {
+        self.load.finish().await.prove_fleet(self.api, on).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,13 +153,14 @@ async fn a_fleet_on_redis_and_postgres_survives_every_cut() {
     let postgres = Postgres::start(PostgresOptions::default());
     let (queue, store, metadata) = (on_redis(&redis), in_postgres(&postgres), metadata_in(&postgres));
     let mut fleet = Fleet::new(false, [queue.clone(), store.clone(), metadata.clone()]);
+    fleet.add(PROCESSOR).await;
     let mut links = Links::default();
-    links.cut(&mut fleet, &ROLES, "DEVLOGS_QUEUE__REDIS__URL", &queue).await;
-    links.cut(&mut fleet, &[PROCESSOR, API], "DEVLOGS_STORE__TIMESCALE__URL", &store).await;
-    links.cut(&mut fleet, &ROLES, "DEVLOGS_METADATA__URL", &metadata).await;
-    let mut load = start(&mut fleet).await;
-    links.cut_each(&load, 0).await;
-    load.finish().await.prove_fleet(fleet.node(API), "cuts before Redis and PostgreSQL").await;
+    links.cut(&mut fleet, &ROLES, QUEUE, ("DEVLOGS_QUEUE__REDIS__URL", &queue)).await;
+    links.cut(&mut fleet, &[PROCESSOR, API], STORE, ("DEVLOGS_STORE__TIMESCALE__URL", &store)).await;
+    links.cut(&mut fleet, &ROLES, METADATA, ("DEVLOGS_METADATA__URL", &metadata)).await;
+    let watched = Watched::start(&mut fleet).await;
+    links.cut_each(&watched, 0).await;
+    watched.prove("cuts before Redis and PostgreSQL").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,14 +178,15 @@ async fn a_fleet_on_kafka_and_clickhouse_survives_every_cut() {
     let postgres = Postgres::start(PostgresOptions::default());
     let (store, metadata) = (in_clickhouse(&clickhouse), metadata_in(&postgres));
     let mut fleet = Fleet::new(false, [on_kafka(&kafka), store.clone(), metadata.clone()]);
+    fleet.add(PROCESSOR).await;
     let mut links = Links::default();
     for (role, _, proxy) in proxies {
         fleet.tell(role, vec![("DEVLOGS_QUEUE__KAFKA__BROKERS", format!("127.0.0.1:{}", proxy.port()))]);
-        links.0.push((format!("{role} and Kafka"), proxy));
+        links.add(role, QUEUE, proxy);
     }
-    links.cut(&mut fleet, &[PROCESSOR, API], "DEVLOGS_STORE__CLICKHOUSE__URL", &store).await;
-    links.cut(&mut fleet, &ROLES, "DEVLOGS_METADATA__URL", &metadata).await;
-    let mut load = start(&mut fleet).await;
-    links.cut_each(&load, 1).await;
-    load.finish().await.prove_fleet(fleet.node(API), "cuts before Kafka and ClickHouse").await;
+    links.cut(&mut fleet, &[PROCESSOR, API], STORE, ("DEVLOGS_STORE__CLICKHOUSE__URL", &store)).await;
+    links.cut(&mut fleet, &ROLES, METADATA, ("DEVLOGS_METADATA__URL", &metadata)).await;
+    let watched = Watched::start(&mut fleet).await;
+    links.cut_each(&watched, 1).await;
+    watched.prove("cuts before Kafka and ClickHouse").await;
 }

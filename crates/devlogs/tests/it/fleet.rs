@@ -102,6 +102,7 @@ impl Fleet {
             self.key = secrets["admin_key"].as_str().map(str::to_owned);
         }
         server.http = self.client();
+        server.key = self.key.clone();
         self.nodes.push((role, server));
         &self.nodes[self.nodes.len() - 1].1
     }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 /// How long a server may take to say that it is ready, and a test may wait for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,6 +26,8 @@ pub(crate) struct Server {
     /// The whole line that the server printed when it was ready.
     pub(crate) ready: Value,
     pub(crate) http: reqwest::Client,
+    /// The key of live tails.
+    pub(crate) key: Option<String>,
 }
 
 /// Held by tests that take the whole machine, or that other tests of the kind would starve.
@@ -115,6 +118,7 @@ impl Server {
             ops: url("ops"),
             ready,
             http: http(),
+            key: None,
         })
     }
 
@@ -197,7 +201,11 @@ pub(crate) type Tail = tokio_tungstenite::WebSocketStream<tokio_tungstenite::May
 /// A live tail that is in force.
 pub(crate) async fn tail(server: &Server, query: &str) -> Tail {
     let url = format!("{}/api/v1/tail", server.api.replacen("http", "ws", 1));
-    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("connected");
+    let mut request = url.into_client_request().expect("an address");
+    if let Some(key) = &server.key {
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().expect("a header's value"));
+    }
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("connected");
     socket.send(Message::text(json!({ "q": query }).to_string())).await.expect("sent");
     assert_eq!(next_frame(&mut socket).await["type"], "ready");
     socket
