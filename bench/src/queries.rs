@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use anyhow::ensure;
 
-use crate::corpus::{Corpus, DAY_NANOS};
+use crate::corpus::{Corpus, DAY_NANOS, MINUTE_NANOS};
 
 /// What is asked about all records of a time.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ pub enum What {
     /// Times of the newest records, newest first.
     NewestErrors,
     Newest,
+    /// As many minutes together as the range has days: what makes one chart.
     PerMinute,
     PerMinuteByLevel,
     TopServices,
@@ -83,7 +84,9 @@ impl Question {
             for day in 0..i64::from(days) {
                 for ((minute, level), count) in &corpus.seen.minutes {
                     let level = if by_level { level.clone() } else { String::new() };
-                    *minutes.entry((minute + day * DAY_NANOS, level)).or_default() += count;
+                    let time = minute + day * DAY_NANOS;
+                    let start = time - time.rem_euclid(i64::from(days) * MINUTE_NANOS);
+                    *minutes.entry((start, level)).or_default() += count;
                 }
             }
             Check::Equals(Answer::Minutes(minutes))

@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::nanos;
-use crate::corpus::NEWEST;
+use crate::corpus::{DAY_NANOS, NEWEST};
 use crate::queries::{Answer, What};
 
 pub(super) fn request(client: &Client, url: &str, what: &What, range: &Range<i64>) -> anyhow::Result<RequestBuilder> {
@@ -18,6 +18,7 @@ pub(super) fn request(client: &Client, url: &str, what: &What, range: &Range<i64
     let top = |q: &str, field: &str| {
         ("aggregate", json!({"q": q, "group_by": [field], "metrics": [{"fn": "count"}], "limit": 10}))
     };
+    let interval = format!("{}m", (range.end - range.start) / DAY_NANOS);
     let (path, mut body) = match what {
         What::Needle(text) => search(quoted(text)),
         What::Trace(id) => search(format!("trace_id:{id}")),
@@ -26,8 +27,8 @@ pub(super) fn request(client: &Client, url: &str, what: &What, range: &Range<i64
         What::CountRegex(regex) => count(format!("/{}/", regex.replace('/', "\\/"))),
         What::NewestErrors => search("level:error".to_owned()),
         What::Newest => search(String::new()),
-        What::PerMinute => ("histogram", json!({"interval": "1m"})),
-        What::PerMinuteByLevel => ("histogram", json!({"interval": "1m", "group_by": "level"})),
+        What::PerMinute => ("histogram", json!({"interval": interval})),
+        What::PerMinuteByLevel => ("histogram", json!({"interval": interval, "group_by": "level"})),
         What::TopServices => top("", "service"),
         What::TopFailingPaths => top("http.status_code>=500", "http.path"),
         What::P95ByService => {
