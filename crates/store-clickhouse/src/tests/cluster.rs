@@ -41,9 +41,14 @@ fn spread(pair: &Pair, database: &str) -> [u64; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds_and_answers_are_those_of_the_reference_store() {
-    let (store, config) = open().await;
+async fn the_contract_holds() {
+    let (store, _) = open().await;
     conformance::run(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_those_of_the_reference_store() {
+    let (store, config) = open().await;
     for seed in [3, 4] {
         conformance::compare(&store, seed, 300, 25).await;
     }
