@@ -81,12 +81,11 @@ impl Predicate {
 
     /// How many rows of a run match.
     pub(super) fn count(&self, rows: &mut Rows<'_>, run: &Range<usize>) -> Result<usize, StoreError> {
-        if let Self::Message(message) = self
-            && run.len() == rows.len()
-        {
-            return messages::count(rows, message);
+        match self {
+            Self::All => Ok(run.len()),
+            Self::Message(message) if run.len() == rows.len() => messages::count(rows, message),
+            _ => Ok(self.mask(rows, &run_mask(run, rows.len()))?.count_set_bits()),
         }
-        Ok(self.mask(rows, &run_mask(run, rows.len()))?.count_set_bits())
     }
 
     /// Those of the rows `within` that match.
