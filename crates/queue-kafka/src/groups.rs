@@ -167,6 +167,19 @@ fn offsets(topic: &str, positions: impl IntoIterator<Item = (u32, u64)>) -> Opti
     (list.count() > 0).then_some(list)
 }
 
+/// What the brokers answered about each partition. While a leader is chosen there is no answer for its partition, which
+/// must not be taken for one without a position.
+fn positions(list: &TopicPartitionList) -> Result<BTreeMap<u32, u64>, String> {
+    let mut positions = BTreeMap::new();
+    for element in list.elements() {
+        element.error().map_err(|error| error.to_string())?;
+        if let Offset::Offset(offset) = element.offset() {
+            positions.insert(element.partition().unsigned_abs(), offset.unsigned_abs());
+        }
+    }
+    Ok(positions)
+}
+
 /// Whether a commit failed because the group changes.
 fn is_unsettled(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{IllegalGeneration, RebalanceInProgress};
@@ -351,14 +364,7 @@ impl Group {
             Ok(consumer.committed_offsets(list, ASK_TIME_MAX))
         });
         let list = asked.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        let mut held = BTreeMap::new();
-        for element in list.elements() {
-            element.error().map_err(|error| error.to_string())?;
-            if let Offset::Offset(offset) = element.offset() {
-                held.insert(element.partition().unsigned_abs(), offset.unsigned_abs());
-            }
-        }
-        Ok(held)
+        positions(&list)
     }
 
     pub(crate) async fn committed(&self, partition: Partition) -> Result<Option<Position>, String> {
@@ -387,15 +393,7 @@ impl Group {
             Ok(consumer.offsets_for_times(list, ASK_TIME_MAX))
         });
         let list = asked.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        let mut at = BTreeMap::new();
-        for element in list.elements() {
-            // While a leader is chosen there is no answer, which must not be taken for "all are older".
-            element.error().map_err(|error| error.to_string())?;
-            if let Offset::Offset(offset) = element.offset() {
-                at.insert(element.partition().unsigned_abs(), offset.unsigned_abs());
-            }
-        }
-        Ok(at)
+        positions(&list)
     }
 
     pub(crate) async fn commit(&self, partition: Partition, next: Position) -> Result<(), String> {

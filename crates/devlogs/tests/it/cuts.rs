@@ -19,7 +19,7 @@ use crate::fleet::{
     API, COLLECTOR, Environment, Fleet, PROCESSOR, in_clickhouse, in_postgres, metadata_in, on_kafka, on_redis, told,
 };
 use crate::harness::{PATIENCE, Server, alone, next_frame, tail};
-use crate::load::Load;
+use crate::load::{Load, found};
 use crate::proxy::{Network, Proxy};
 
 const CLIENTS: u64 = 4;
@@ -36,9 +36,9 @@ const QUEUE: &str = "queue";
 const STORE: &str = "store";
 const METADATA: &str = "metadata";
 
-/// The networks between roles and servers.
+/// The networks between a role and a server each.
 #[derive(Default)]
-struct Links(Vec<(String, Proxy)>);
+struct Links(Vec<(&'static str, &'static str, Proxy)>);
 
 impl Links {
     /// Lets each of the roles reach a server, whose address has this name in the environment, through a proxy of its own.
@@ -46,7 +46,7 @@ impl Links {
         &mut self,
         fleet: &mut Fleet,
         roles: &[&'static str],
-        server: &str,
+        server: &'static str,
         (name, environment): (&'static str, &Environment),
     ) {
         let address = told(environment, name);
@@ -55,12 +55,8 @@ impl Links {
             let port: String = port.chars().take_while(char::is_ascii_digit).collect();
             let proxy = Proxy::before(port.parse().expect("a port")).await;
             fleet.tell(role, vec![(name, proxy.address(address))]);
-            self.add(role, server, proxy);
+            self.0.push((role, server, proxy));
         }
-    }
-
-    fn add(&mut self, role: &str, server: &str, proxy: Proxy) {
-        self.0.push((format!("{role} and {server}"), proxy));
     }
 
     /// Cuts one after the other, and waits each time until everything goes on.
@@ -68,21 +64,21 @@ impl Links {
     async fn cut_each(&self, watched: &Watched<'_>, first: usize) {
         let rounds = std::env::var("DEVLOGS_CUT_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
         for round in first..first + rounds {
-            for (index, (between, proxy)) in self.0.iter().enumerate() {
+            for (index, (role, server, proxy)) in self.0.iter().enumerate() {
                 let network = DISTURBANCES[(index + round) % DISTURBANCES.len()];
                 proxy.set(network);
                 tokio::time::sleep(LASTS).await;
                 proxy.set(Network::Passes);
-                watched.goes_on(&format!("{network:?}: {between}")).await;
+                watched.goes_on(&format!("{network:?}: {role} and {server}")).await;
             }
         }
-        let processors_queue = format!("{PROCESSOR} and {QUEUE}");
-        let (between, proxy) = self.0.iter().find(|(between, _)| *between == processors_queue).expect("is there");
+        let link = self.0.iter().find(|(role, server, _)| (*role, *server) == (PROCESSOR, QUEUE));
+        let (_, _, proxy) = link.expect("the processor reads the queue");
         proxy.set(Network::Stalls);
         tokio::time::sleep(LASTS_LONG).await;
-        watched.goes_on(&format!("during a long cut: {between}")).await;
+        watched.goes_on("during a long cut: processor and queue").await;
         proxy.set(Network::Passes);
-        watched.goes_on(&format!("after a long cut: {between}")).await;
+        watched.goes_on("after a long cut: processor and queue").await;
     }
 }
 
@@ -90,7 +86,7 @@ impl Links {
 struct Watched<'a> {
     load: Load,
     api: &'a Server,
-    /// Records that the live tail has shown or counted as left out.
+    /// Records that the live tail has shown.
     tailed: Arc<AtomicUsize>,
 }
 
@@ -108,7 +104,7 @@ impl<'a> Watched<'a> {
             loop {
                 let frame = next_frame(&mut socket).await;
                 let shown = frame["records"].as_array().map_or(0, Vec::len);
-                counter.fetch_add(shown + frame["count"].as_u64().unwrap_or(0) as usize, Ordering::Relaxed);
+                counter.fetch_add(shown, Ordering::Relaxed);
             }
         });
         fleet.take(&load);
@@ -131,8 +127,8 @@ impl<'a> Watched<'a> {
     async fn is_found(&self, records: usize, after: &str) {
         let since = Instant::now();
         loop {
-            let (status, body) = self.api.get("/api/v1/aggregate?from=0&metrics=count&q=service:crash").await;
-            if body["rows"][0]["metrics"]["count"].as_u64().unwrap_or(0) >= records as u64 {
+            let (status, body, count) = found(self.api).await;
+            if count >= records {
                 return;
             }
             assert!([200, 503, 504].contains(&status), "{after}: {status} {body}");
@@ -182,7 +178,7 @@ async fn a_fleet_on_kafka_and_clickhouse_survives_every_cut() {
     let mut links = Links::default();
     for (role, _, proxy) in proxies {
         fleet.tell(role, vec![("DEVLOGS_QUEUE__KAFKA__BROKERS", format!("127.0.0.1:{}", proxy.port()))]);
-        links.add(role, QUEUE, proxy);
+        links.0.push((role, QUEUE, proxy));
     }
     links.cut(&mut fleet, &[PROCESSOR, API], STORE, ("DEVLOGS_STORE__CLICKHOUSE__URL", &store)).await;
     links.cut(&mut fleet, &ROLES, METADATA, ("DEVLOGS_METADATA__URL", &metadata)).await;

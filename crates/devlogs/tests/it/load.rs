@@ -166,13 +166,19 @@ async fn send(
     }
 }
 
+/// How many records are searchable, and the answer that says so.
+pub(crate) async fn found(server: &Server) -> (u16, Value, usize) {
+    let (status, body) = server.get("/api/v1/aggregate?from=0&metrics=count&q=service:crash").await;
+    let count = body["rows"][0]["metrics"]["count"].as_u64().unwrap_or(0);
+    (status, body, count as usize)
+}
+
 pub(crate) async fn wait_for_count(server: &Server, expected: usize) {
     let since = Instant::now();
     loop {
-        let (status, body) = server.get("/api/v1/aggregate?from=0&metrics=count&q=service:crash").await;
+        let (status, body, count) = found(server).await;
         assert_eq!(status, 200, "{body}");
-        let count = body["rows"][0]["metrics"]["count"].as_u64().unwrap_or(0);
-        if count >= expected as u64 {
+        if count >= expected {
             return;
         }
         if since.elapsed() > PATIENCE {

@@ -1,7 +1,7 @@
 //! Compressed bodies: gzip, zstd, deflate and snappy, bounded while they are unpacked.
 //!
 //! One encoding a body, or none. What comes out of a large body is counted before any more of it is kept, so a bomb
-//! costs a few megabytes; what goes in was bounded before, so frames that unpack to nothing cost no more than their bytes.
+//! costs no more than that and its window; what goes in was bounded before, so frames that unpack to nothing cost no more than their bytes.
 
 use std::io::{self, Read};
 

@@ -3,7 +3,6 @@
 //! Within a unit each row gets the code of its group, and groups are looked up once for each code, not for each row.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use arrow::buffer::BooleanBuffer;
 use model::Value;
@@ -54,10 +53,10 @@ fn count(
     if aggregate.interval.is_none() && aggregate.group_by.is_empty() && aggregate.metrics.iter().all(is_bare) {
         let matched = plan.predicate.count(&mut rows, &run)?;
         if matched > 0 {
-            let slots = Slots { rows: Vec::new(), slots: vec![groups.slot(&[])?], counts: vec![matched as u64] };
-            (0..aggregate.metrics.len()).for_each(|index| add_counts(&slots.counts, index, &slots, groups));
+            let slot = groups.slot(&[])?;
+            groups.accumulators(slot).iter_mut().for_each(|metric| metric.add_count(matched as u64));
         }
-        add_scanned(stats, &run, matched, rows.bytes);
+        super::add_scanned(stats, &run, matched, rows.bytes);
         return Ok(());
     }
     let mask = plan.predicate.mask(&mut rows, &run_mask(&run, unit.rows()))?;
@@ -69,19 +68,13 @@ fn count(
         }
         groups.check()?;
     }
-    add_scanned(stats, &run, matched, rows.bytes);
+    super::add_scanned(stats, &run, matched, rows.bytes);
     Ok(())
 }
 
 /// Counts matches, not values of a field.
 fn is_bare(metric: &Metric) -> bool {
     metric.field.is_none()
-}
-
-fn add_scanned(stats: &mut Stats, run: &Range<usize>, matched: usize, bytes: u64) {
-    stats.scanned_rows += run.len() as u64;
-    stats.matched = stats.matched.map(|all| all + matched as u64);
-    stats.scanned_bytes += bytes;
 }
 
 /// The group of each row of a unit.

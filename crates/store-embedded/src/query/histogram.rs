@@ -47,8 +47,6 @@ fn count(
     }
     let mask = plan.predicate.mask(&mut rows, &run_mask(&run, unit.rows()))?;
     let matched = mask.count_set_bits();
-    stats.scanned_rows += run.len() as u64;
-    stats.matched = stats.matched.map(|all| all + matched as u64);
     if matched > 0 {
         let grouped = match &histogram.group_by {
             Some(field) => {
@@ -62,7 +60,7 @@ fn count(
             add(&mask, bucket, run, grouped.as_ref(), counts);
         }
     }
-    stats.scanned_bytes += rows.bytes;
+    super::add_scanned(stats, &run, matched, rows.bytes);
     Ok(())
 }
 

@@ -24,6 +24,7 @@ mod tests;
 mod unit;
 mod values;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use model::query::Field;
@@ -80,6 +81,12 @@ pub async fn sql(
     limits: QueryLimits,
 ) -> Result<SqlAnswer, StoreError> {
     sql::sql(snapshot, project, text, limits).await
+}
+
+/// Adds the rows of a unit that were held against the query.
+fn add_scanned(stats: &mut Stats, run: &Range<usize>, matched: usize, bytes: u64) {
+    let scanned = Stats { matched: Some(matched as u64), scanned_rows: run.len() as u64, scanned_bytes: bytes };
+    add_stats(stats, &scanned);
 }
 
 fn add_stats(stats: &mut Stats, more: &Stats) {
