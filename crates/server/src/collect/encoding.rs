@@ -1,7 +1,8 @@
 //! Compressed bodies: gzip, zstd, deflate and snappy, bounded while they are unpacked.
 //!
-//! One encoding a body, or none. What comes out of a large body is counted before any more of it is kept, so a bomb
-//! costs no more than that and its window; what goes in was bounded before, so frames that unpack to nothing cost no more than their bytes.
+//! One encoding a body, or none. A body that unpacks to more than [`KEPT_UNCOUNTED_BYTES_MAX`] is counted before any more
+//! of it is kept, so a bomb costs no more than that and the window of its encoding. What goes in was bounded before, so
+//! frames that unpack to nothing cost no more than their bytes.
 
 use std::io::{self, Read};
 
