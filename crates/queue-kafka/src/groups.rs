@@ -201,12 +201,14 @@ impl State {
         pending.map(|(partition, commit)| (*partition, *commit)).collect()
     }
 
-    /// What is to be committed before partitions go to others, who go on from there.
+    /// What is to be committed before partitions go to others, who go on from there. What is not durable stays known: the
+    /// brokers refuse commits while the group changes, and who leaves looks once more.
     fn take_pending(&self, gone: &BTreeSet<Partition>, topic: &str) -> Option<TopicPartitionList> {
         let pending = self.pending(|partition| gone.contains(&Partition(partition)));
         let compared = pending.iter().filter(|(_, commit)| commit.compared);
         let list = offsets(topic, compared.map(|(partition, commit)| (*partition, commit.next)));
-        self.commits.lock().retain(|partition, _| !gone.contains(&Partition(*partition)));
+        let mut commits = self.commits.lock();
+        commits.retain(|partition, commit| !gone.contains(&Partition(*partition)) || commit.next > commit.durable);
         list
     }
 }
