@@ -160,7 +160,7 @@ fn append(bencher: Bencher<'_, '_>, records: u64) {
         part: None,
     };
     bencher.counter(BytesCount::of_slice(&payload[..])).bench_local(|| {
-        let message = Message { headers: headers.clone(), payload: payload.clone() };
+        let message = Message::new(headers.clone(), payload.clone());
         runtime.block_on(queue.append(Partition(0), message)).expect("appended")
     });
     runtime.block_on(queue.close()).expect("closed");

@@ -4,6 +4,7 @@
 //! is a few dozen allocations. [`Batch::row`] gives a record that borrows from the batch.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -68,6 +69,22 @@ impl Batch {
         self.resources.push(&record.resource);
     }
 
+    /// Appends rows of another batch, whose project is taken to be this one's. Text is copied column by column.
+    pub fn append(&mut self, other: &Self, rows: Range<usize>) {
+        self.ids.extend_from_slice(&other.ids[rows.clone()]);
+        self.timestamps.extend_from_slice(&other.timestamps[rows.clone()]);
+        self.observed.extend_from_slice(&other.observed[rows.clone()]);
+        self.severities.extend_from_slice(&other.severities[rows.clone()]);
+        self.services.append(&other.services, rows.clone());
+        self.hosts.append(&other.hosts, rows.clone());
+        self.host_present.extend_from_slice(&other.host_present[rows.clone()]);
+        self.messages.append(&other.messages, rows.clone());
+        self.trace_ids.extend_from_slice(&other.trace_ids[rows.clone()]);
+        self.span_ids.extend_from_slice(&other.span_ids[rows.clone()]);
+        self.attributes.append(&other.attributes, rows.clone());
+        self.resources.append(&other.resources, rows);
+    }
+
     pub fn len(&self) -> usize {
         self.ids.len()
     }
@@ -122,9 +139,15 @@ impl TextColumn {
         self.ends.push(self.text.len() as u32);
     }
 
+    fn append(&mut self, other: &Self, rows: Range<usize>) {
+        let (start, end) = (start_of(&other.ends, rows.start), start_of(&other.ends, rows.end));
+        let before = self.text.len() as u32;
+        self.text.push_str(&other.text[start as usize..end as usize]);
+        self.ends.extend(other.ends[rows].iter().map(|end| end - start + before));
+    }
+
     pub fn get(&self, row: usize) -> &str {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        &self.text[start as usize..self.ends[row] as usize]
+        &self.text[start_of(&self.ends, row) as usize..self.ends[row] as usize]
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &str> {
@@ -134,6 +157,11 @@ impl TextColumn {
     pub fn bytes(&self) -> usize {
         self.text.len() + self.ends.len() * 4
     }
+}
+
+/// Where a row starts, given where each ends.
+fn start_of(ends: &[u32], row: usize) -> u32 {
+    if row == 0 { 0 } else { ends[row - 1] }
 }
 
 /// The fields of each row: interned names and typed values.
@@ -163,10 +191,7 @@ enum Cell {
 impl FieldsColumn {
     pub fn push(&mut self, fields: &Fields<'_>) {
         for (name, value) in fields {
-            let name = match self.names.get_index_of(&**name) {
-                Some(index) => index,
-                None => self.names.insert_full(Box::from(&**name)).0,
-            };
+            let name = self.intern(name);
             let cell = match value {
                 Value::String(text) => {
                     let start = self.text.len() as u32;
@@ -181,9 +206,49 @@ impl FieldsColumn {
                     Cell::Nested(self.nested.len() as u32 - 1)
                 }
             };
-            self.cells.push((name as u32, cell));
+            self.cells.push((name, cell));
         }
         self.ends.push(self.cells.len() as u32);
+    }
+
+    fn intern(&mut self, name: &str) -> u32 {
+        let index = match self.names.get_index_of(name) {
+            Some(index) => index,
+            None => self.names.insert_full(Box::from(name)).0,
+        };
+        index as u32
+    }
+
+    fn append(&mut self, other: &Self, rows: Range<usize>) {
+        let start = start_of(&other.ends, rows.start);
+        let cells = &other.cells[start as usize..start_of(&other.ends, rows.end) as usize];
+        let ends = other.ends[rows].iter().map(|end| end - start + self.cells.len() as u32);
+        self.ends.extend(ends);
+        // Text lies in the order of the cells.
+        let mut texts = cells.iter().filter_map(|(_, cell)| match cell {
+            Cell::Text { start, end } => Some((*start, *end)),
+            _ => None,
+        });
+        let text_start = texts.clone().next().map_or(0, |(start, _)| start);
+        let text_end = texts.next_back().map_or(0, |(_, end)| end);
+        let before = self.text.len() as u32;
+        self.text.push_str(&other.text[text_start as usize..text_end as usize]);
+        let mut known = vec![None; other.names.len()];
+        for (name, cell) in cells {
+            let known = &mut known[*name as usize];
+            let name = *known.get_or_insert_with(|| self.intern(&other.names[*name as usize]));
+            let cell = match *cell {
+                Cell::Text { start, end } => {
+                    Cell::Text { start: start - text_start + before, end: end - text_start + before }
+                }
+                Cell::Nested(index) => {
+                    self.nested.push(other.nested[index as usize].clone());
+                    Cell::Nested(self.nested.len() as u32 - 1)
+                }
+                plain => plain,
+            };
+            self.cells.push((name, cell));
+        }
     }
 
     /// Every name that some row has, in order of first sight; [`FieldsColumn::row`] refers to them by index.
@@ -193,7 +258,7 @@ impl FieldsColumn {
 
     /// The fields of a row as (index of the name, value).
     pub fn row(&self, row: usize) -> impl Iterator<Item = (usize, Value<'_>)> {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        let start = start_of(&self.ends, row);
         self.cells[start as usize..self.ends[row] as usize].iter().map(|(name, cell)| {
             let value = match *cell {
                 Cell::Text { start, end } => Value::String(Cow::Borrowed(&self.text[start as usize..end as usize])),
@@ -212,5 +277,74 @@ impl FieldsColumn {
 
     pub fn bytes(&self) -> usize {
         self.text.len() + self.cells.len() * 24 + self.ends.len() * 4 + self.nested.len() * 64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value<'static>> {
+        prop_oneof![
+            "[a-zé]{0,5}".prop_map(|text| Value::String(text.into())),
+            any::<i64>().prop_map(Value::Int),
+            any::<bool>().prop_map(Value::Bool),
+            (-1e9..1e9).prop_map(Value::Double),
+            Just(Value::Array(vec![Value::Null, Value::String("x".into())])),
+        ]
+    }
+
+    fn fields() -> impl Strategy<Value = Fields<'static>> {
+        prop::collection::btree_map("[a-d]", value(), 0..4)
+            .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+
+    fn record() -> impl Strategy<Value = Record<'static>> {
+        let texts = ("[a-c]{1,2}", prop::option::of("[a-cé]{0,3}"), ".{0,6}");
+        let numbers = (any::<u32>(), any::<i64>(), 1_u8..=24);
+        (texts, numbers, any::<bool>(), fields(), fields()).prop_map(
+            |((service, host, message), (index, timestamp, severity), has, attributes, resource)| Record {
+                id: RecordId { origin: 1, index },
+                timestamp,
+                observed: timestamp.wrapping_add(1),
+                project: "p".into(),
+                service: service.into(),
+                host: host.map(Into::into),
+                severity: Severity::new(severity.into()).filter(|_| has),
+                message: message.into(),
+                trace_id: has.then_some(TraceId([severity; 16])),
+                span_id: (!has).then_some(SpanId([severity; 8])),
+                attributes,
+                resource,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn appended_rows_are_those_that_were_pushed(
+            records in prop::collection::vec(record(), 0..12),
+            more in prop::collection::vec(record(), 1..12),
+            cut in any::<(prop::sample::Index, prop::sample::Index)>(),
+        ) {
+            let batch = |records: &[Record<'_>]| {
+                let mut batch = Batch::new("p".into());
+                records.iter().for_each(|record| batch.push(record));
+                batch
+            };
+            let (mut from, mut to) = (cut.0.index(more.len() + 1), cut.1.index(more.len() + 1));
+            if from > to {
+                std::mem::swap(&mut from, &mut to);
+            }
+            let mut appended = batch(&records);
+            appended.append(&batch(&more), from..to);
+            appended.push(&more[0]);
+            let expected = [&records[..], &more[from..to], &more[..1]].concat();
+            let names = |batch: &Batch| batch.attributes.names().map(str::to_owned).collect::<Vec<_>>();
+            prop_assert_eq!(names(&appended), names(&batch(&expected)));
+            prop_assert_eq!(appended.rows().collect::<Vec<_>>(), expected);
+        }
     }
 }

@@ -86,7 +86,7 @@ pub(crate) fn decode(record: &BorrowedMessage<'_>, foreign: Option<&Arc<str>>) -
         Some(headers) => headers,
         None => theirs(foreign?, &payload, record.timestamp().to_millis()),
     };
-    Some(Message { headers, payload })
+    Some(Message::new(headers, payload))
 }
 
 /// None if a header is missing or does not read: then somebody else wrote the record.

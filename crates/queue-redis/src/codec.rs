@@ -110,7 +110,7 @@ fn message(fields: Vec<Value>) -> Option<Message> {
         }
     };
     let headers = Headers { project: project?, received: received?, records: records?, key, retry_of, part };
-    Some(Message { headers, payload: payload? })
+    Some(Message::new(headers, payload?))
 }
 
 /// The text of an answer; numbers too.
@@ -166,7 +166,7 @@ mod tests {
             let retry_of = retry.map(|(origin, index)| RecordId { origin, index });
             let part = part.map(|(request, first, of)| Part { request, first, of });
             let headers = Headers { project: Arc::from(project), received, records, key, retry_of, part };
-            let message = Message { headers, payload: Bytes::from(payload) };
+            let message = Message::new(headers, Bytes::from(payload));
             let read = delivery(entry("7-1", &Fields::of(message.clone())));
             prop_assert_eq!(read, Ok(Delivery { position: Position(7), message }));
         }

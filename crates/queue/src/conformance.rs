@@ -88,7 +88,7 @@ pub fn message(number: u64, payload_bytes: usize) -> Message {
         retry_of: None,
         part: None,
     };
-    Message { headers, payload: Bytes::from(payload) }
+    Message::new(headers, Bytes::from(payload))
 }
 
 async fn append(queue: &dyn Queue, partition: Partition, message: Message) -> Position {
@@ -162,7 +162,7 @@ async fn headers(site: Box<dyn Site>) {
     ] {
         let (received, records) = (i64::MIN + sent.len() as i64, u32::MAX);
         let headers = Headers { project: Arc::from(project), received, records, key, retry_of, part };
-        let message = Message { headers, payload: Bytes::from_static(b"\x00\xff payload") };
+        let message = Message::new(headers, Bytes::from_static(b"\x00\xff payload"));
         append(&*queue, ZERO, message.clone()).await;
         sent.push(message);
     }

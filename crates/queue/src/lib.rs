@@ -22,7 +22,7 @@ use model::position::{Incarnation, Partition, Position};
 use tokio::sync::watch;
 
 pub use letter::Letter;
-pub use message::{Delivery, Headers, IdempotencyKey, Message, Part};
+pub use message::{Delivery, Headers, IdempotencyKey, Message, Part, Records};
 pub use pace::Pace;
 
 /// A durable, partitioned log of messages.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::origin::{origin_of_key, origin_of_position};
 use model::position::{Incarnation, Partition, Position};
-use model::{RecordId, otlp};
+use model::{Batch, RecordId, otlp};
+use parking_lot::Mutex;
 
 use crate::QueueError;
 
@@ -14,7 +15,34 @@ use crate::QueueError;
 pub struct Message {
     pub headers: Headers,
     pub payload: Bytes,
+    /// For a processor in the same process.
+    pub records: Records,
 }
+
+/// The records of a message as its collector decoded them, in their order, without ids. One reader may take them; for
+/// the others, and for all once the message comes from the disk or from a server, there is the payload, which says the
+/// same. So two messages are equal whether they have them or not.
+#[derive(Debug, Clone, Default)]
+pub struct Records(Option<Arc<Mutex<Option<Batch>>>>);
+
+impl Records {
+    pub fn new(records: Batch) -> Self {
+        Self(Some(Arc::new(Mutex::new(Some(records)))))
+    }
+
+    /// None when there are none, or they were taken.
+    pub fn take(&self) -> Option<Batch> {
+        self.0.as_ref()?.lock().take()
+    }
+}
+
+impl PartialEq for Records {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Records {}
 
 /// Facts about a message that come from the credential and the collector, never from the payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +88,10 @@ pub struct Delivery {
 }
 
 impl Message {
+    pub fn new(headers: Headers, payload: Bytes) -> Self {
+        Self { headers, payload, records: Records::default() }
+    }
+
     /// The message as parts with payloads of at most `bytes_max`.
     ///
     /// # Errors
@@ -76,7 +108,7 @@ impl Message {
             let headers =
                 Headers { records: part.records, part: Some(Part { request, first, of }), ..self.headers.clone() };
             first += part.records;
-            Message { headers, payload: Bytes::from(part.payload) }
+            Message::new(headers, Bytes::from(part.payload))
         };
         Ok(parts.into_iter().map(message).collect())
     }

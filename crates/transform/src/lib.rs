@@ -7,6 +7,9 @@
 //! - [`trace`]: trace and span ids are taken from attributes;
 //! - [`drop`]: what the operator's rules match is dropped.
 //!
+//! [`Transforms::apply_to_columns`] does the same to the records of a batch at once, and leaves to the former what takes
+//! more than a look at a column ([`columns`]).
+//!
 //! Every step is deterministic, and applying the steps twice gives what applying them once gives: the live tail, a
 //! replay and a retried batch then agree. Times are left alone. Nothing that a record has is overwritten.
 
@@ -14,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod bounds;
+mod columns;
 mod drop;
 mod json;
 mod level;

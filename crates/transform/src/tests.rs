@@ -1,6 +1,6 @@
 //! The steps over lines as real programs write them, and the properties that hold of all.
 
-use model::{Level, RecordId};
+use model::{Batch, Level, RecordId, Value};
 use proptest::prelude::*;
 
 use super::*;
@@ -211,17 +211,17 @@ fn logfmt_that_is_left_alone() {
 fn nothing_is_overwritten() {
     let mut record = record(r#"{"level":"error","user":"from the message","other":1}"#);
     record.severity = Some(Level::Debug.severity());
-    record.attributes = vec![(Cow::Borrowed("user"), model::Value::Int(7))];
+    record.attributes = vec![(Cow::Borrowed("user"), Value::Int(7))];
     assert_eq!(Transforms::default().apply(&mut record), Outcome::Keep);
     assert_eq!(record.severity, Some(Level::Debug.severity()));
-    assert_eq!(record.field("user"), Some(&model::Value::Int(7)));
-    assert_eq!(record.field("other"), Some(&model::Value::Int(1)));
+    assert_eq!(record.field("user"), Some(&Value::Int(7)));
+    assert_eq!(record.field("other"), Some(&Value::Int(1)));
 }
 
 #[test]
 fn attributes_stay_within_their_limit() {
     let mut record = record(r#"{"a":1,"b":2}"#);
-    record.attributes = (0..999).map(|n| (Cow::Owned(format!("k{n}")), model::Value::Int(n))).collect();
+    record.attributes = (0..999).map(|n| (Cow::Owned(format!("k{n}")), Value::Int(n))).collect();
     Transforms::default().apply(&mut record);
     assert_eq!(record.attributes.len(), 999, "two more would be too many: none is added");
 }
@@ -358,4 +358,50 @@ proptest! {
         transforms.apply(&mut owned);
         prop_assert_eq!(borrowed, owned);
     }
+
+    #[test]
+    fn columns_agree_with_records(
+        rows in prop::collection::vec((messages(), any::<bool>(), prop::option::of("trace_id|user_id")), 0..8),
+        off in 0_u8..4,
+        drops in any::<bool>(),
+    ) {
+        let settings = Settings {
+            parse_json: off != 1,
+            guess_level: off != 2,
+            find_trace: off != 3,
+            drop: if drops { vec!["error".to_owned()] } else { Vec::new() },
+            ..Settings::default()
+        };
+        let transforms = Transforms::new(settings, 1).unwrap();
+        let mut batch = Batch::new("".into());
+        for (message, has_level, attribute) in &rows {
+            let mut record = record(message);
+            record.severity = has_level.then(|| Level::Debug.severity());
+            let value = Value::String("4bf92f3577b34da6a3ce929d0e0e4736".into());
+            record.attributes.extend(attribute.as_ref().map(|name| (Cow::Borrowed(&**name), value)));
+            batch.push(&record);
+        }
+        let sent = batch.clone();
+        let others = transforms.apply_to_columns(&mut batch);
+        prop_assert!(others.is_sorted());
+        for row in 0..sent.len() {
+            let mut record = sent.row(row);
+            if others.contains(&row) {
+                prop_assert_eq!(batch.row(row), record);
+            } else {
+                prop_assert_eq!(transforms.apply(&mut record), Outcome::Keep);
+                prop_assert_eq!(batch.row(row), record);
+            }
+        }
+    }
+}
+
+#[test]
+fn most_records_take_a_look_at_their_columns_only() {
+    let mut batch = Batch::new("".into());
+    for message in ["GET /cart 200", "ERROR: refused", "{\"a\":1}", "level=warn a=1", ""] {
+        batch.push(&record(message));
+    }
+    assert_eq!(Transforms::default().apply_to_columns(&mut batch), [2, 3]);
+    assert_eq!(batch.severities[1], Some(Level::Error.severity()));
 }

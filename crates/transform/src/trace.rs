@@ -15,18 +15,14 @@ pub(crate) fn find(record: &mut Record<'_>) {
     }
     let mut parent = None;
     let (mut trace, mut span) = (record.trace_id, record.span_id);
-    for (name, value) in record.attributes.iter().filter(|(name, _)| may_be_id(name)) {
-        match &**name {
-            "trace_id" | "traceId" | "traceID" | "traceid" | "TraceId" | "trace.id" | "otelTraceID" => {
-                trace = trace.or_else(|| hex(value));
-            }
-            "span_id" | "spanId" | "spanID" | "spanid" | "SpanId" | "span.id" | "otelSpanID" => {
-                span = span.or_else(|| hex(value));
-            }
-            "dd.trace_id" => trace = trace.or_else(|| hex(value)).or_else(|| decimal_trace(value)),
-            "dd.span_id" => span = span.or_else(|| decimal_span(value)).or_else(|| hex(value)),
-            "traceparent" => parent = parent.or_else(|| traceparent(value)),
-            _ => {}
+    for (name, value) in &record.attributes {
+        match source(name) {
+            Some(Source::Trace) => trace = trace.or_else(|| hex(value)),
+            Some(Source::Span) => span = span.or_else(|| hex(value)),
+            Some(Source::DatadogTrace) => trace = trace.or_else(|| hex(value)).or_else(|| decimal_trace(value)),
+            Some(Source::DatadogSpan) => span = span.or_else(|| decimal_span(value)).or_else(|| hex(value)),
+            Some(Source::Parent) => parent = parent.or_else(|| traceparent(value)),
+            None => {}
         }
     }
     if let Some((parent_trace, parent_span)) = parent {
@@ -39,9 +35,33 @@ pub(crate) fn find(record: &mut Record<'_>) {
     record.span_id = span;
 }
 
-/// Whether a name may be one of those in [`find`]: lets nearly all others pass without comparing them.
-fn may_be_id(name: &str) -> bool {
-    (6..=11).contains(&name.len()) && matches!(name.as_bytes().last(), Some(b'd' | b'D' | b't'))
+/// What an attribute may hold.
+enum Source {
+    Trace,
+    Span,
+    DatadogTrace,
+    DatadogSpan,
+    Parent,
+}
+
+fn source(name: &str) -> Option<Source> {
+    // Lets nearly all others pass without comparing them.
+    if !(6..=11).contains(&name.len()) || !matches!(name.as_bytes().last(), Some(b'd' | b'D' | b't')) {
+        return None;
+    }
+    Some(match name {
+        "trace_id" | "traceId" | "traceID" | "traceid" | "TraceId" | "trace.id" | "otelTraceID" => Source::Trace,
+        "span_id" | "spanId" | "spanID" | "spanid" | "SpanId" | "span.id" | "otelSpanID" => Source::Span,
+        "dd.trace_id" => Source::DatadogTrace,
+        "dd.span_id" => Source::DatadogSpan,
+        "traceparent" => Source::Parent,
+        _ => return None,
+    })
+}
+
+/// Whether [`find`] looks at attributes of this name.
+pub(crate) fn is_source(name: &str) -> bool {
+    source(name).is_some()
 }
 
 fn hex<T: std::str::FromStr>(value: &Value<'_>) -> Option<T> {

@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod handed_over;
 mod parts;
 mod rig;
 

@@ -74,8 +74,7 @@ async fn what_we_write_is_read_by_others() {
         encoder.push(&Record { message: format!("line {number}").into(), service: "shop".into(), ..Record::default() });
     }
     let headers = Headers { project: Arc::from("p"), received: 7, records: 5, key: None, retry_of: None, part: None };
-    let position =
-        queue.append(ZERO, Message { headers, payload: Bytes::from(encoder.finish()) }).await.expect("stored");
+    let position = queue.append(ZERO, Message::new(headers, Bytes::from(encoder.finish()))).await.expect("stored");
 
     let reader = BaseConsumer::from_config(config.client().set("group.id", "others")).expect("a consumer");
     let mut list = TopicPartitionList::new();

@@ -32,7 +32,7 @@ pub fn request(number: u64, bytes: usize) -> Message {
     let key = Some(IdempotencyKey { key: u128::from(number), body: 7 });
     let headers =
         Headers { project: Arc::from("shop"), received: 5, records: encoder.len(), key, retry_of: None, part: None };
-    Message { headers, payload: Bytes::from(encoder.finish()) }
+    Message::new(headers, Bytes::from(encoder.finish()))
 }
 
 /// The records as the queue's readers make them, and their indexes in the request.

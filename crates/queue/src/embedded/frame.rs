@@ -210,7 +210,7 @@ pub(super) fn decode(header: &FrameHeader, body: &Bytes) -> Result<Message, Stri
     if payload.len() != header.payload_bytes as usize {
         return Err(format!("the payload has {} bytes, not {}", payload.len(), header.payload_bytes));
     }
-    Ok(Message { headers, payload })
+    Ok(Message::new(headers, payload))
 }
 
 fn read_headers(bytes: &[u8]) -> Option<Headers> {

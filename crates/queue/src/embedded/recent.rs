@@ -2,7 +2,7 @@
 //!
 //! A message comes here after the fsync that made it durable, so that a reader sees nothing that a crash could take
 //! back. It is what the file holds: the processor and the live tail then neither read nor unpack it again. Who lags
-//! behind reads the file.
+//! behind reads the file. Records that came decoded stay with their message until a processor takes them.
 
 use std::collections::VecDeque;
 

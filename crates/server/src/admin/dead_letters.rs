@@ -161,7 +161,7 @@ pub(crate) async fn retry(
     };
     // By the key's hash, so that a repeated retry meets the first one in its partition.
     let partition = Partition((key % u128::from(state.queue.partitions().max(1))) as u32);
-    let message = Message { headers, payload: Bytes::from(std::mem::take(&mut letter.payload)) };
+    let message = Message::new(headers, Bytes::from(std::mem::take(&mut letter.payload)));
     // Before it is sent: it may fail again at once, and is shown again then.
     show_gone(&state, letter.id).await?;
     state.queue.append(partition, message).await.map_err(queue_error)?;

@@ -1,6 +1,7 @@
 //! What a decoder makes of a body, and what its sender is told.
 
 use bytes::Bytes;
+use model::Batch;
 use model::limits::Limits;
 use serde::Serialize;
 
@@ -13,6 +14,8 @@ pub(super) struct Decoded {
     pub(super) payload: Bytes,
     pub(super) accepted: u32,
     pub(super) rejected: Vec<Rejected>,
+    /// The accepted records, if they were wanted.
+    pub(super) records: Option<Batch>,
 }
 
 /// A record that was not accepted.
@@ -34,3 +37,6 @@ pub(super) fn too_many_records(limits: &Limits) -> ApiError {
     ApiError::new(Code::TooLarge, format!("the request has more than {} records", limits.records_max))
         .with_hint("send fewer records in a request")
 }
+
+#[cfg(test)]
+mod tests;

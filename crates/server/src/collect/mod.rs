@@ -37,10 +37,11 @@ use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use model::Batch;
 use model::limits::Limits;
 use model::origin::{body_hash, key_hash};
 use model::position::Partition;
-use queue::{Headers, IdempotencyKey, Message, Pace, Queue, QueueError};
+use queue::{Headers, IdempotencyKey, Message, Pace, Queue, QueueError, Records};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -60,6 +61,10 @@ pub use idempotency::{KeyLookup, StoreKeys};
 
 /// Bodies up to this size are decoded where they were received: handing them to another thread would take longer.
 const INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// Of a body of this size or more the records go to the processor of this process as they were decoded. Below it, making
+/// columns takes longer than decoding again.
+const HANDED_OVER_BYTES_MIN: usize = 4 << 10;
 
 /// So many bytes go to one partition before the next one's turn: their requests share an fsync.
 const STICKY_BYTES: u64 = 1 << 20;
@@ -152,6 +157,8 @@ struct Job {
     /// Nanoseconds since the Unix epoch.
     received: i64,
     sent: Sent,
+    /// A processor of this process takes the message.
+    is_handed_over: bool,
     share: Share,
 }
 
@@ -235,7 +242,8 @@ impl Collector {
             Framing::Grpc => grpc::unframe(&parts.headers, &body)?,
         };
         let (project, service) = (principal.project, principal.service);
-        let job = Job { protocol, format, project, service, key, received: now(), sent, share };
+        let is_handed_over = self.pace.is_some();
+        let job = Job { protocol, format, project, service, key, received: now(), sent, is_handed_over, share };
         // A task of its own: a client that hangs up takes back nothing that was read.
         let this = self.clone();
         let task = if job.is_small() {
@@ -317,7 +325,7 @@ impl Job {
 
     /// Unpacks and decodes the body.
     fn decode(self, limits: &Limits, metrics: &Metrics) -> Result<Ready, ApiError> {
-        let Job { protocol, format, project, service, key, received, sent, mut share } = self;
+        let Job { protocol, format, project, service, key, received, sent, is_handed_over, mut share } = self;
         let sent_bytes = sent.body.len();
         let body = sent.encoding.decode(sent.body, limits.decoded_bytes_max, &mut share)?;
         metrics.body(protocol, sent_bytes, body.len());
@@ -325,19 +333,23 @@ impl Job {
         // The message is about as large as the body; what it takes beyond is reserved when it is known.
         let body_bytes = body.len();
         share.grow(body_bytes)?;
+        let is_handed_over = is_handed_over && service.is_none() && body_bytes >= HANDED_OVER_BYTES_MIN;
+        let records = is_handed_over.then(|| Batch::new(project.clone()));
         let mut decoded = match format {
-            Format::Ingest => ingest::decode(&body, limits, received)?,
-            Format::OtlpProtobuf => otlp::decode_protobuf(body, limits, &project, received)?,
-            Format::OtlpJson => otlp::decode_json(&body, limits, &project, received)?,
+            Format::Ingest => ingest::decode(&body, limits, received, records)?,
+            Format::OtlpProtobuf => otlp::decode_protobuf(body, limits, &project, received, records)?,
+            Format::OtlpJson => otlp::decode_json(&body, limits, &project, received, records)?,
         };
         if let Some(service) = service.filter(|_| decoded.accepted > 0) {
             decoded.payload = service::fill(&decoded.payload, &service).map_err(ApiError::internal)?;
         }
+        let Decoded { payload, accepted, rejected, records } = decoded;
         share.shrink(body_bytes);
-        share.grow(decoded.payload.len().saturating_sub(body_bytes))?;
-        let Decoded { payload, accepted, rejected } = decoded;
+        share.grow(payload.len().saturating_sub(body_bytes) + records.as_ref().map_or(0, Batch::bytes))?;
         let headers = Headers { project, received, records: accepted, key, retry_of: None, part: None };
-        Ok(Ready { protocol, answer: Answer { accepted, rejected }, message: Message { headers, payload }, share })
+        let records = records.map(Records::new).unwrap_or_default();
+        let message = Message { headers, payload, records };
+        Ok(Ready { protocol, answer: Answer { accepted, rejected }, message, share })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error::{ApiError, Code};
 /// # Errors
 /// As the request's.
 pub fn to_otlp(body: &[u8], limits: &Limits, received: i64) -> Result<Bytes, ApiError> {
-    Ok(ingest::decode(body, limits, received)?.payload)
+    Ok(ingest::decode(body, limits, received, None)?.payload)
 }
 
 /// The part of that work which is parsing JSON: each line to fields that borrow from it. Returns how many there were.

@@ -6,6 +6,7 @@
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use model::Batch;
 use model::limits::Limits;
 use model::otlp::{self, DecodeContext, Encoder};
 use opentelemetry_proto::tonic::collector::logs::v1::{
@@ -52,11 +53,18 @@ pub(super) fn unsupported_type() -> ApiError {
         .with_hint("plain JSON records go to /v1/ingest")
 }
 
-/// Decodes a protobuf body to a message. Without rejections the message is the body itself.
+/// Decodes a protobuf body to a message. Without rejections the message is the body itself. `records` is empty, and gets
+/// the accepted records too if it is there.
 ///
 /// # Errors
 /// 400 when it is not an `ExportLogsServiceRequest`, 413 when it has too many records.
-pub(super) fn decode_protobuf(body: Bytes, limits: &Limits, project: &str, now: i64) -> Result<Decoded, ApiError> {
+pub(super) fn decode_protobuf(
+    body: Bytes,
+    limits: &Limits,
+    project: &str,
+    now: i64,
+    mut records: Option<Batch>,
+) -> Result<Decoded, ApiError> {
     let context = DecodeContext { project, received: now, origin: 0, limits };
     let malformed = |error: otlp::DecodeError| ApiError::malformed(error.to_string());
     // Before decoding: what is rejected takes memory, and an empty record only two bytes of the body.
@@ -64,15 +72,15 @@ pub(super) fn decode_protobuf(body: Bytes, limits: &Limits, project: &str, now: 
         return Err(too_many_records(limits));
     }
     let mut rejected = Vec::new();
-    let records = otlp::decode(&body, &context, &mut |index, result| {
-        if let Err(rejection) = result {
-            rejected.push(Rejected { index, reason: rejection.to_string() });
-        }
+    let count = otlp::decode(&body, &context, &mut |index, result| match (result, &mut records) {
+        (Ok(record), Some(records)) => records.push(&record),
+        (Ok(_), None) => {}
+        (Err(rejection), _) => rejected.push(Rejected { index, reason: rejection.to_string() }),
     })
     .map_err(malformed)?;
-    let accepted = records.saturating_sub(rejected.len() as u32);
+    let accepted = count.saturating_sub(rejected.len() as u32);
     if rejected.is_empty() || accepted == 0 {
-        return Ok(Decoded { payload: body, accepted, rejected });
+        return Ok(Decoded { payload: body, accepted, rejected, records });
     }
     let mut encoder = Encoder::new();
     otlp::decode(&body, &context, &mut |_, result| {
@@ -81,21 +89,27 @@ pub(super) fn decode_protobuf(body: Bytes, limits: &Limits, project: &str, now: 
         }
     })
     .map_err(malformed)?;
-    Ok(Decoded { payload: encoder.finish().into(), accepted, rejected })
+    Ok(Decoded { payload: encoder.finish().into(), accepted, rejected, records })
 }
 
 /// Decodes a JSON body, by way of protobuf.
 ///
 /// # Errors
 /// As [`decode_protobuf`].
-pub(super) fn decode_json(body: &[u8], limits: &Limits, project: &str, now: i64) -> Result<Decoded, ApiError> {
+pub(super) fn decode_json(
+    body: &[u8],
+    limits: &Limits,
+    project: &str,
+    now: i64,
+    records: Option<Batch>,
+) -> Result<Decoded, ApiError> {
     // The derived reader would take an array for the message's fields in order.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(ApiError::malformed("malformed OTLP/JSON: the body is no object"));
     }
     let request: ExportLogsServiceRequest =
         serde_json::from_slice(body).map_err(|error| ApiError::malformed(format!("malformed OTLP/JSON: {error}")))?;
-    decode_protobuf(request.encode_to_vec().into(), limits, project, now)
+    decode_protobuf(request.encode_to_vec().into(), limits, project, now, records)
 }
 
 /// The protobuf message that tells a client what was accepted.

@@ -274,4 +274,4 @@ fn plain_bytes(bytes: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -57,7 +57,7 @@ async fn append(bench: &Bench, project: &str, partition: u32, indexes: std::ops:
         retry_of: None,
         part: None,
     };
-    let message = Message { headers, payload: encoder.finish().into() };
+    let message = Message::new(headers, encoder.finish().into());
     bench.state.queue.append(Partition(partition), message).await.unwrap();
 }
 

@@ -68,7 +68,7 @@ async fn queue_with_a_tail(dir: &std::path::Path) -> Arc<dyn Queue> {
     let config = EmbeddedConfig { dir: dir.to_owned(), partitions: 1, segment_bytes: 1 << 20, ..Default::default() };
     let queue = EmbeddedQueue::open(config, Default::default()).unwrap();
     let headers = Headers { project: "p".into(), received: 0, records: 1, key: Some(KEY), retry_of: None, part: None };
-    queue.append(Partition(0), Message { headers, payload: bytes::Bytes::from_static(b"m") }).await.unwrap();
+    queue.append(Partition(0), Message::new(headers, bytes::Bytes::from_static(b"m"))).await.unwrap();
     Arc::new(queue)
 }
 
