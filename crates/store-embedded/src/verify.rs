@@ -66,9 +66,9 @@ fn check(segment: &Segment) -> Result<(), StoreError> {
     segment.check()?;
     let entry = segment.entry();
     let wrong = |what: &str| StoreError::Corrupt(format!("{}: {what}", entry.file_name()));
-    let mut last: Option<Key> = None;
     let mut ids = HashSet::new();
     for (block, meta) in segment.meta()?.blocks.iter().enumerate() {
+        let mut last: Option<Key> = None;
         let keys = segment.read(block, &[columns::TS, columns::OBSERVED, columns::ORIGIN, columns::IDX], None)?.batch;
         for key in (0..keys.num_rows()).map(|row| Key::at(&keys, row)) {
             if last.is_some_and(|last| last > key) {

@@ -1,7 +1,8 @@
 //! Merging segments: many small files of a day become few large ones.
 //!
-//! Records come in the order of time for the most part, so most blocks overlap no block of another segment. These are
-//! copied as they are packed; only the others are unpacked and sorted into each other.
+//! Records come in the order of time for the most part, so most blocks share little of their time with others. These are
+//! copied as they are packed; only small ones side by side, and those that share much, are unpacked and sorted into each
+//! other.
 //!
 //! Segments are of one tier when they have about the same number of rows; as many as the fan-in of one tier become
 //! one segment of a higher tier, so that a row is rewritten once for each tier.
@@ -20,7 +21,7 @@ use super::{Engine, Wake};
 use crate::columns;
 use crate::manifest::sync_dir;
 use crate::merge::{Coverage, Merge, Source, Target};
-use crate::segment::{BLOCK_ROWS, Day, Place, Segment, SegmentEntry, SegmentWriter};
+use crate::segment::{BLOCK_ROWS, BlockMeta, Day, Place, Segment, SegmentEntry, SegmentWriter};
 
 /// How often the thread looks without being woken: retention goes by the clock.
 const TICK: Duration = Duration::from_secs(30);
@@ -65,7 +66,7 @@ impl Engine {
             add_coverage(&mut coverage, segment)?;
         }
         let target = coverage.target();
-        let steps = steps(group, &target)?;
+        let steps = steps(&blocks_of(group, &target)?);
         let entries = || group.iter().map(|segment| segment.entry());
         let place = Place {
             project: group[0].entry().project.clone(),
@@ -76,7 +77,7 @@ impl Engine {
         let stop = || self.compact_wake.stopped();
         let write = |writer: &mut SegmentWriter| -> Result<bool, StoreError> {
             for step in steps {
-                if !take(step, group, &target, writer, stop)? {
+                if !take(&step, group, &target, writer, stop)? {
                     return Ok(false);
                 }
             }
@@ -125,72 +126,122 @@ fn add_coverage(coverage: &mut Coverage, segment: &Segment) -> Result<(), StoreE
     Ok(())
 }
 
-/// A step of a merge.
-enum Step {
-    /// A block that overlaps no other is taken over as it is packed: (segment of the group, block).
-    Copy(usize, usize),
-    /// Blocks whose rows are sorted into each other, by segment of the group.
-    Merge(Vec<Vec<usize>>),
+/// A block of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    meta: BlockMeta,
+    /// In the group.
+    segment: usize,
+    block: usize,
+    /// It has the columns of the new segment.
+    fits: bool,
 }
 
-/// Smaller blocks are merged, so that they become fewer.
+/// A step of a merge.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// A block is taken over as it is packed.
+    Copy(Part),
+    /// Blocks, by their first time, whose rows are sorted into each other.
+    Merge(Vec<Part>),
+}
+
+/// Smaller blocks are merged where they stand side by side, so that they become fewer.
 const COPY_ROWS_MIN: usize = BLOCK_ROWS / 2;
 
-/// What makes one sorted run of a group, in order.
-fn steps(group: &[Arc<Segment>], target: &Target) -> Result<Vec<Step>, StoreError> {
-    let mut blocks = Vec::new();
-    let mut same_columns = Vec::with_capacity(group.len());
+/// Blocks that share more of their time with others are sorted into them: over such a block's time a query looks at so
+/// many others on average.
+const SHARED_MAX: f64 = 1.0;
+
+fn blocks_of(group: &[Arc<Segment>], target: &Target) -> Result<Vec<Part>, StoreError> {
+    let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+    let mut parts = Vec::new();
     for (segment, file) in group.iter().enumerate() {
         let meta = file.meta()?;
-        let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
-        same_columns.push(names(&meta.schema) == names(&target.schema));
-        blocks.extend(meta.blocks.iter().enumerate().map(|(block, meta)| (*meta, segment, block)));
+        let fits = names(&meta.schema) == names(&target.schema);
+        parts.extend(meta.blocks.iter().enumerate().map(|(block, meta)| Part { meta: *meta, segment, block, fits }));
     }
-    blocks.sort_by_key(|(meta, segment, block)| (meta.ts_min, *segment, *block));
+    parts.sort_by_key(|part| (part.meta.ts_min, part.segment, part.block));
+    Ok(parts)
+}
+
+/// What becomes of the blocks, which are ordered by their first time.
+fn steps(parts: &[Part]) -> Vec<Step> {
+    let mut shared = vec![0.0; parts.len()];
+    for (a, b) in overlaps(parts) {
+        let common = parts[a].meta.ts_max.min(parts[b].meta.ts_max) as f64 - parts[b].meta.ts_min as f64;
+        for part in [a, b] {
+            let time = parts[part].meta.ts_max as f64 - parts[part].meta.ts_min as f64;
+            shared[part] += (common + 1.0) / (time + 1.0);
+        }
+    }
+    let mut sorted_in: Vec<bool> = parts.iter().map(|part| !part.fits).collect();
+    for (a, b) in overlaps(parts).filter(|(a, b)| shared[*a] > SHARED_MAX || shared[*b] > SHARED_MAX) {
+        (sorted_in[a], sorted_in[b]) = (true, true);
+    }
+    let stays = |at: &usize| !sorted_in[*at] && parts[*at].meta.rows >= COPY_ROWS_MIN;
     let mut steps = Vec::new();
-    let mut end = i64::MIN;
-    for (at, (meta, segment, block)) in blocks.iter().enumerate() {
-        let apart = end < meta.ts_min && blocks.get(at + 1).is_none_or(|(next, ..)| next.ts_min > meta.ts_max);
-        end = end.max(meta.ts_max);
-        if at > 0 && apart && meta.rows >= COPY_ROWS_MIN && same_columns[*segment] {
-            steps.push(Step::Copy(*segment, *block));
-            continue;
-        }
-        if !matches!(steps.last(), Some(Step::Merge(_))) {
-            steps.push(Step::Merge(vec![Vec::new(); group.len()]));
-        }
-        if let Some(Step::Merge(merge)) = steps.last_mut() {
-            merge[*segment].push(*block);
+    for run in (0..parts.len()).collect::<Vec<_>>().chunk_by(|a, b| stays(a) == stays(b)) {
+        let blocks = run.iter().map(|at| parts[*at]);
+        // A small block alone would only be packed again.
+        if stays(&run[0]) || run.len() == 1 && !sorted_in[run[0]] {
+            steps.extend(blocks.map(Step::Copy));
+        } else {
+            steps.push(Step::Merge(blocks.collect()));
         }
     }
-    Ok(steps)
+    steps
+}
+
+/// The pairs of blocks that have a moment in common; the first of a pair begins first.
+fn overlaps(parts: &[Part]) -> impl Iterator<Item = (usize, usize)> {
+    parts.iter().enumerate().flat_map(move |(at, part)| {
+        let after = parts[at + 1..].iter().take_while(|other| other.meta.ts_min <= part.meta.ts_max);
+        (at + 1..).zip(after).map(move |(other, _)| (at, other))
+    })
 }
 
 /// Takes a step; false when `stop` said so.
 fn take(
-    step: Step,
+    step: &Step,
     group: &[Arc<Segment>],
     target: &Target,
     writer: &mut SegmentWriter,
     stop: impl Fn() -> bool,
 ) -> Result<bool, StoreError> {
-    let merge = match step {
-        Step::Copy(segment, block) => {
-            if writer.copy_block(&group[segment].stored(block)?).map_err(unwritten)? {
+    let parts = match step {
+        Step::Copy(part) => {
+            if writer.copy_block(&group[part.segment].stored(part.block)?).map_err(unwritten)? {
                 return Ok(!stop());
             }
-            (0..group.len()).map(|other| if other == segment { vec![block] } else { Vec::new() }).collect()
+            std::slice::from_ref(part)
         }
-        Step::Merge(merge) => merge,
+        Step::Merge(parts) => parts,
     };
-    let sources = group.iter().zip(merge).filter(|(_, blocks)| !blocks.is_empty());
-    let sources = sources.map(|(segment, blocks)| read(segment, blocks)).collect::<Result<Vec<_>, _>>()?;
+    let sources = sorted_runs(parts).into_iter().map(|run| read(group, run)).collect::<Result<Vec<_>, _>>()?;
     write_merged(Merge::new(target.clone(), BLOCK_ROWS, sources)?, writer, stop)
 }
 
-fn read(segment: &Segment, blocks: Vec<usize>) -> Result<Source<'_>, StoreError> {
-    let all: Vec<usize> = (0..segment.meta()?.schema.fields().len()).collect();
-    Ok(Box::new(blocks.into_iter().map(move |block| Ok(segment.read(block, &all, None)?.batch))))
+/// As few runs as can be, in each of which a block begins after the one before it ends.
+fn sorted_runs(parts: &[Part]) -> Vec<Vec<Part>> {
+    let mut runs: Vec<Vec<Part>> = Vec::new();
+    for part in parts {
+        let ends_before = |run: &Vec<Part>| run.last().is_some_and(|last| last.meta.ts_max < part.meta.ts_min);
+        match runs.iter_mut().find(|run| ends_before(run)) {
+            Some(run) => run.push(*part),
+            None => runs.push(vec![*part]),
+        }
+    }
+    runs
+}
+
+fn read(group: &[Arc<Segment>], run: Vec<Part>) -> Result<Source<'_>, StoreError> {
+    let columns = |segment: &Segment| Ok::<usize, StoreError>(segment.meta()?.schema.fields().len());
+    let columns = group.iter().map(|segment| columns(segment)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Box::new(run.into_iter().map(move |part| {
+        let all: Vec<usize> = (0..columns[part.segment]).collect();
+        Ok(group[part.segment].read(part.block, &all, None)?.batch)
+    })))
 }
 
 /// Segments to merge: of one project and day, of one tier, those that follow each other most closely.
@@ -219,4 +270,61 @@ pub(super) fn choose(
     };
     let group: Vec<_> = group.into_iter().take(fan_in * 2).take_while(fits).collect();
     (group.len() >= 2).then_some(group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks of (first time, last time, rows), each of another segment.
+    fn parts(blocks: &[(i64, i64, usize)]) -> Vec<Part> {
+        let part = |(segment, &(ts_min, ts_max, rows)): (usize, &(i64, i64, usize))| Part {
+            meta: BlockMeta { rows, ts_min, ts_max },
+            segment,
+            block: 0,
+            fits: true,
+        };
+        blocks.iter().enumerate().map(part).collect()
+    }
+
+    /// `c` for each block that is copied, and the number of blocks of each merge.
+    fn outline(parts: &[Part]) -> String {
+        let step = |step: &Step| match step {
+            Step::Copy(_) => "c".to_owned(),
+            Step::Merge(parts) => parts.len().to_string(),
+        };
+        steps(parts).iter().map(step).collect()
+    }
+
+    const FULL: usize = BLOCK_ROWS;
+
+    #[test]
+    fn what_shares_little_time_is_copied() {
+        assert_eq!(outline(&parts(&[(0, 9, FULL), (10, 19, FULL), (20, 29, FULL)])), "ccc");
+        assert_eq!(outline(&parts(&[(0, 12, FULL), (9, 22, FULL), (21, 29, FULL), (29, 29, FULL)])), "cccc");
+        assert_eq!(outline(&parts(&[(0, 9, FULL), (0, 9, FULL)])), "cc");
+    }
+
+    #[test]
+    fn what_shares_much_is_sorted_into_the_others() {
+        assert_eq!(outline(&parts(&[(0, 9, FULL), (0, 9, FULL), (0, 9, FULL), (10, 19, FULL)])), "3c");
+        // The long one shares little, and the short ones all of their time with it and each other.
+        assert_eq!(outline(&parts(&[(0, 99, FULL), (50, 51, FULL), (50, 51, FULL), (100, 101, FULL)])), "3c");
+        let mut odd = parts(&[(0, 9, FULL), (10, 19, FULL)]);
+        odd[1].fits = false;
+        assert_eq!(outline(&odd), "c1");
+    }
+
+    #[test]
+    fn small_blocks_become_fewer() {
+        assert_eq!(outline(&parts(&[(0, 9, FULL), (10, 12, 5), (13, 19, 7), (20, 29, FULL)])), "c2c");
+        assert_eq!(outline(&parts(&[(0, 9, FULL), (10, 12, 5), (13, 19, FULL)])), "ccc");
+    }
+
+    #[test]
+    fn a_run_holds_blocks_that_follow_each_other() {
+        let runs = sorted_runs(&parts(&[(0, 9, 1), (5, 12, 1), (10, 19, 1), (12, 13, 1), (14, 20, 1)]));
+        let segments: Vec<Vec<usize>> = runs.iter().map(|run| run.iter().map(|part| part.segment).collect()).collect();
+        assert_eq!(segments, [vec![0, 2], vec![1, 4], vec![3]]);
+    }
 }

@@ -38,8 +38,8 @@ struct Project {
 
 /// Small chunks of about one size before they become one: a row is copied once for each power of it.
 const MERGE_FAN_IN: usize = 8;
-/// Chunks of this many rows are left as they are.
-const CHUNK_ROWS: usize = 16_384;
+/// Chunks of this many rows are left as they are: a flush sorts them into each other anyway.
+const CHUNK_ROWS: usize = 2_048;
 
 impl State {
     pub(super) fn new(manifest: &Manifest) -> Self {

@@ -1,6 +1,7 @@
-//! A segment: one immutable Parquet file of one project and one day, sorted by (time, id), cut into blocks.
+//! A segment: one immutable Parquet file of one project and one day, cut into blocks.
 //!
-//! Blocks are row groups of at most [`BLOCK_ROWS`] rows. Between the last block and the Parquet footer stands our
+//! Blocks are row groups of at most [`BLOCK_ROWS`] rows, sorted by (time, id). They stand about in the order of time; a
+//! block may overlap others. Between the last block and the Parquet footer stands our
 //! index: what each block holds, a checksum for each column of each block, and the token filters. The file stays
 //! valid Parquet for every other reader, who finds all columns but most of the messages: these stand split into
 //! templates and words behind each row group ([`messages`]), and times in the unit that the index has for the block:

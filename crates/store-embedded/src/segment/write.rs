@@ -115,7 +115,7 @@ impl SegmentWriter {
         }
     }
 
-    /// Appends a block: sorted rows that follow those written before, at most [`BLOCK_ROWS`], all of one schema.
+    /// Appends a block: sorted rows, at most [`BLOCK_ROWS`], in all blocks of one schema.
     pub(crate) fn write_block(&mut self, block: &RecordBatch) -> io::Result<()> {
         debug_assert!(block.num_rows() > 0 && block.num_rows() <= BLOCK_ROWS);
         let open = match &mut self.open {
