@@ -27,6 +27,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 
 use arrow::array::{Array, StringArray, StringBuilder};
 use bytes::Bytes;
@@ -55,6 +56,8 @@ pub(super) struct Encoder {
     texts: String,
     /// Where each text ends.
     ends: Vec<u32>,
+    /// Of the block at hand; kept for its room.
+    split: Split,
 }
 
 /// A packed frame and its length unpacked.
@@ -74,11 +77,13 @@ pub(super) struct Encoded {
     pub(super) rest: StringArray,
 }
 
-/// The messages of a block, split: the words of row `r` are `words[starts[r]..starts[r + 1]]`.
-struct Split<'m> {
+/// The messages of a block, split: the words of row `r` are `words[starts[r]..starts[r + 1]]`, as they stand in the bytes
+/// of all messages.
+#[derive(Default)]
+struct Split {
     numbers: Vec<u16>,
     starts: Vec<u32>,
-    words: Vec<&'m str>,
+    words: Vec<Range<u32>>,
 }
 
 impl Encoder {
@@ -88,19 +93,26 @@ impl Encoder {
             numbers: HashMap::default(),
             texts: String::new(),
             ends: Vec::new(),
+            split: Split::default(),
         })
     }
 
     /// Packs the messages of a block and calls `each_word` with their words, folded, and whether it stands in a hole;
     /// seldom twice with one of a template.
-    pub(super) fn encode(&mut self, messages: &StringArray, each_word: impl FnMut(&[u8], bool)) -> io::Result<Encoded> {
-        let (split, rest) = self.split(messages, each_word);
+    pub(super) fn encode(
+        &mut self,
+        messages: &StringArray,
+        mut each_word: impl FnMut(&[u8], bool),
+    ) -> io::Result<Encoded> {
+        let mut split = std::mem::take(&mut self.split);
+        let rest = self.split(messages, &mut split, &mut each_word);
         let known = |number| match number {
             0 => "",
             number => text(&self.texts, &self.ends, usize::from(number) - 1),
         };
         let (templates, rows) = BlockTemplates::of(&split.numbers, known);
-        let (templates, words) = split.lay_out(templates, &rows);
+        let (templates, words) = split.lay_out(messages.value_data(), templates, &rows, &mut each_word);
+        self.split = split;
         Ok(Encoded {
             templates: self.pack(&templates.encode())?,
             rows: self.pack(&lay_out_rows(&rows))?,
@@ -109,25 +121,24 @@ impl Encoder {
         })
     }
 
-    fn split<'m>(
+    /// Splits the messages, and tells all words but those in holes.
+    fn split(
         &mut self,
-        messages: &'m StringArray,
-        mut each_word: impl FnMut(&[u8], bool),
-    ) -> (Split<'m>, StringArray) {
-        let rows = messages.len();
-        let mut split = Split {
-            numbers: Vec::with_capacity(rows),
-            starts: Vec::with_capacity(rows + 1),
-            words: Vec::with_capacity(rows * 4),
-        };
-        let mut rest = StringBuilder::with_capacity(rows, 0);
+        messages: &StringArray,
+        split: &mut Split,
+        each_word: &mut impl FnMut(&[u8], bool),
+    ) -> StringArray {
+        split.numbers.clear();
+        split.starts.clear();
+        split.words.clear();
+        let mut rest = StringBuilder::with_capacity(messages.len(), 0);
         let mut told = vec![false; self.ends.len() + 1];
         let mut template = String::new();
-        for message in messages.iter().map(Option::unwrap_or_default) {
+        for (message, start) in messages.iter().map(Option::unwrap_or_default).zip(messages.value_offsets()) {
             let first = split.words.len();
             split.starts.push(first as u32);
             template.clear();
-            let number = match cut(message, &mut template, &mut split.words) {
+            let number = match cut(message, *start as u32, &mut template, &mut split.words) {
                 true => self.number(&template),
                 false => 0,
             };
@@ -146,12 +157,9 @@ impl Encoder {
             if !std::mem::replace(&mut told[number], true) {
                 words::tokens(&template, |word| each_word(word, false));
             }
-            split.words[first..]
-                .iter()
-                .for_each(|word| words::fold(word.as_bytes(), &mut |word| each_word(word, true)));
         }
         split.starts.push(split.words.len() as u32);
-        (split, rest.finish())
+        rest.finish()
     }
 
     /// The number of a template; 0 when there is no more room.
@@ -223,8 +231,8 @@ const IN_WORD: u8 = 1;
 const IS_DIGIT: u8 = 2;
 const IS_HOLE: u8 = 4;
 
-/// Cuts a message into template and words. False: it has to stay whole.
-fn cut<'m>(message: &'m str, template: &mut String, words: &mut Vec<&'m str>) -> bool {
+/// Cuts a message, which begins at `start` in all messages, into template and words. False: it has to stay whole.
+fn cut(message: &str, start: u32, template: &mut String, words: &mut Vec<Range<u32>>) -> bool {
     let bytes = message.as_bytes();
     // Goes on while a byte is of the class, and gives all bits that were seen.
     let run = |at: &mut usize, of: u8| {
@@ -241,11 +249,11 @@ fn cut<'m>(message: &'m str, template: &mut String, words: &mut Vec<&'m str>) ->
     };
     let (mut at, mut kept) = (0, 0);
     while at < bytes.len() {
-        let start = at;
+        let word = at;
         if run(&mut at, IN_WORD) & IS_DIGIT != 0 {
-            template.push_str(&message[kept..start]);
+            template.push_str(&message[kept..word]);
             template.push(char::from(HOLE));
-            words.push(&message[start..at]);
+            words.push(start + word as u32..start + at as u32);
             kept = at;
         }
         if run(&mut at, 0) & IS_HOLE != 0 || template.len() + at - kept > TEMPLATE_BYTES_MAX {
@@ -256,11 +264,18 @@ fn cut<'m>(message: &'m str, template: &mut String, words: &mut Vec<&'m str>) ->
     true
 }
 
-impl Split<'_> {
-    /// The parts of the words, unpacked, and the templates with the bytes that each has there.
-    fn lay_out(&self, mut templates: BlockTemplates, places: &[u16]) -> (BlockTemplates, Vec<Vec<u8>>) {
+impl Split {
+    /// The parts of the words, unpacked, and the templates with the bytes that each has there. Tells the words.
+    fn lay_out(
+        &self,
+        messages: &[u8],
+        mut templates: BlockTemplates,
+        places: &[u16],
+        each_word: &mut impl FnMut(&[u8], bool),
+    ) -> (BlockTemplates, Vec<Vec<u8>>) {
         let by_template = templates.rows(places);
         let mut parts = vec![Vec::with_capacity(WORDS_PART_BYTES * 2)];
+        let mut side_by_side = Vec::new();
         let mut start = 0;
         for template in &mut templates.0 {
             let rows = &by_template[start..start + template.rows];
@@ -274,40 +289,55 @@ impl Split<'_> {
             }
             let Some(part) = parts.last_mut() else { continue };
             let before = part.len();
-            self.put_words(rows, holes, part);
+            side_by_side.clear();
+            let words = rows.iter().flat_map(|row| self.of(*row));
+            side_by_side.extend(words.map(|word| &messages[word.start as usize..word.end as usize]));
+            put_words(&side_by_side, holes, part, each_word);
             template.words = part.len() - before;
         }
         parts.retain(|part| !part.is_empty());
         (templates, parts)
     }
 
-    fn put_words(&self, rows: &[u32], holes: usize, out: &mut Vec<u8>) {
-        let words = rows.iter().flat_map(|row| self.of(*row));
-        if rows.len() < TURNED_ROWS_MIN {
-            return words.for_each(|word| put_word(out, word));
-        }
-        // Rows of a template are spread over the block: side by side once, not once for each hole.
-        let words: Vec<&str> = words.copied().collect();
-        for hole in 0..holes {
-            let of_hole = words[hole..].iter().step_by(holes);
-            if of_hole.clone().all(|word| *word == words[hole]) {
-                out.push(SAME);
-                put_word(out, words[hole]);
-            } else {
-                out.push(DIFFERENT);
-                of_hole.for_each(|word| put_word(out, word));
-            }
-        }
-    }
-
-    fn of(&self, row: u32) -> &[&str] {
+    fn of(&self, row: u32) -> &[Range<u32>] {
         let row = row as usize;
         &self.words[self.starts[row] as usize..self.starts[row + 1] as usize]
     }
 }
 
-fn put_word(out: &mut Vec<u8>, word: &str) {
-    out.extend_from_slice(word.as_bytes());
+/// Puts the words of a template, which stand row by row, and tells them.
+fn put_words(words: &[&[u8]], holes: usize, out: &mut Vec<u8>, each_word: &mut impl FnMut(&[u8], bool)) {
+    let mut tell = |word: &[u8]| words::fold(word, &mut |word: &[u8]| each_word(word, true));
+    if words.len() < TURNED_ROWS_MIN * holes {
+        for word in words {
+            put_word(out, word);
+            tell(word);
+        }
+        return;
+    }
+    for hole in 0..holes {
+        let of_hole = words[hole..].iter().step_by(holes);
+        if of_hole.clone().all(|word| *word == words[hole]) {
+            out.push(SAME);
+            put_word(out, words[hole]);
+            tell(words[hole]);
+            continue;
+        }
+        out.push(DIFFERENT);
+        let mut last: &[u8] = &[];
+        for word in of_hole {
+            put_word(out, word);
+            // Many come again in the next row.
+            if *word != last {
+                tell(word);
+                last = word;
+            }
+        }
+    }
+}
+
+fn put_word(out: &mut Vec<u8>, word: &[u8]) {
+    out.extend_from_slice(word);
     out.push(END);
 }
 
