@@ -53,6 +53,32 @@ impl Batch {
         }
     }
 
+    /// With room for about so many records with so many bytes of text together, so that columns do not grow by steps.
+    pub fn with_capacity(project: Arc<str>, records: usize, text_bytes: usize) -> Self {
+        let texts = |bytes| TextColumn { text: String::with_capacity(bytes), ends: Vec::with_capacity(records) };
+        let fields = |bytes, cells| FieldsColumn {
+            ends: Vec::with_capacity(records),
+            cells: Vec::with_capacity(cells),
+            text: String::with_capacity(bytes),
+            ..FieldsColumn::default()
+        };
+        Self {
+            project,
+            ids: Vec::with_capacity(records),
+            timestamps: Vec::with_capacity(records),
+            observed: Vec::with_capacity(records),
+            severities: Vec::with_capacity(records),
+            services: texts(records * 16),
+            hosts: texts(records * 16),
+            host_present: Vec::with_capacity(records),
+            messages: texts(text_bytes / 2),
+            trace_ids: Vec::with_capacity(records),
+            span_ids: Vec::with_capacity(records),
+            attributes: fields(text_bytes / 3, records * 6),
+            resources: fields(0, 0),
+        }
+    }
+
     /// Appends a record; its `project` is taken to be the batch's.
     pub fn push(&mut self, record: &Record<'_>) {
         self.ids.push(record.id);

@@ -87,21 +87,23 @@ pub(crate) fn prepare(
         counts: Vec::new(),
     };
     let prepared = Prepared { batch, sources: Vec::new(), letters: Vec::new(), miscounted: 0 };
-    let mut preparation = Preparation { lane, transforms, refusals, prepared, now: now() };
+    let mut preparation = Preparation { lane, transforms, refusals, prepared, open: Vec::new(), now: now() };
     for planned in range {
         preparation.take(planned);
     }
-    let mut prepared = preparation.prepared;
-    prepared.batch.batches.retain(|batch| !batch.is_empty());
-    prepared.sources.retain(|sources| !sources.is_empty());
-    prepared
+    preparation.prepared
 }
+
+/// Records that were handed over in this number or more are a batch of their own: it is cheaper than copying them.
+const ALONE_ROWS_MIN: usize = 1_000;
 
 struct Preparation<'p> {
     lane: &'p Lane,
     transforms: &'p Transforms,
     refusals: &'p Refusals,
     prepared: Prepared,
+    /// By project: the batch to which its next records are added.
+    open: Vec<Option<usize>>,
     /// When letters are given up, nanoseconds since the Unix epoch.
     now: i64,
 }
@@ -151,10 +153,10 @@ impl Preparation<'_> {
             self.take_record(project, delivery, row as u32, Ok(records.row(row)));
             kept = row + 1;
         }
-        let batch = &mut self.prepared.batch.batches[project];
-        if kept == 0 && batch.is_empty() {
-            *batch = records;
-            self.count_kept(project, delivery, count);
+        if kept == 0 && count >= ALONE_ROWS_MIN {
+            self.add_batch(records, vec![delivery.position; count]);
+            self.open[project] = None;
+            self.counts(project).stored += count as u64;
         } else {
             self.keep(project, delivery, &records, kept..count);
         }
@@ -163,13 +165,12 @@ impl Preparation<'_> {
     }
 
     fn keep(&mut self, project: usize, delivery: &Delivery, records: &Batch, rows: Range<usize>) {
-        self.prepared.batch.batches[project].append(records, rows.clone());
-        self.count_kept(project, delivery, rows.len());
-    }
-
-    fn count_kept(&mut self, project: usize, delivery: &Delivery, records: usize) {
-        self.prepared.sources[project].extend(std::iter::repeat_n(delivery.position, records));
-        self.counts(project).stored += records as u64;
+        if !rows.is_empty() {
+            let batch = self.batch(project);
+            self.prepared.batch.batches[batch].append(records, rows.clone());
+            self.prepared.sources[batch].extend(std::iter::repeat_n(delivery.position, rows.len()));
+            self.counts(project).stored += rows.len() as u64;
+        }
     }
 
     fn decode(&mut self, project: usize, delivery: &Delivery) {
@@ -208,8 +209,10 @@ impl Preparation<'_> {
         }
         match self.transforms.apply(&mut record) {
             Outcome::Keep => {
-                self.prepared.batch.batches[project].push(&record);
-                self.count_kept(project, delivery, 1);
+                let batch = self.batch(project);
+                self.prepared.batch.batches[batch].push(&record);
+                self.prepared.sources[batch].push(delivery.position);
+                self.counts(project).stored += 1;
             }
             Outcome::Drop(_) => self.counts(project).dropped += 1,
             Outcome::Reject(reason) => self.bury_record(project, delivery, index, &record, reason),
@@ -283,7 +286,7 @@ impl Preparation<'_> {
     ) {
         self.prepared.letters.push(DeadLetter {
             id,
-            project: self.prepared.batch.batches[project].project.to_string(),
+            project: self.prepared.batch.counts[project].project.to_string(),
             incarnation: self.lane.incarnation,
             partition: self.lane.partition,
             position: delivery.position,
@@ -310,16 +313,31 @@ impl Preparation<'_> {
         self.prepared.miscounted += u64::from(records != said);
     }
 
-    /// The project's index in batches and counts. Few projects share a partition, and runs of one are long.
+    /// The project's index in the counts. Few projects share a partition, and runs of one are long.
     fn project(&mut self, project: &Arc<str>) -> usize {
-        let batch = &mut self.prepared.batch;
-        if let Some(index) = batch.batches.iter().rposition(|batch| batch.project == *project) {
+        let counts = &mut self.prepared.batch.counts;
+        if let Some(index) = counts.iter().rposition(|counts| counts.project == *project) {
             return index;
         }
-        batch.batches.push(Batch::new(project.clone()));
-        self.prepared.sources.push(Vec::new());
-        batch.counts.push(Counts::new(project.clone()));
-        batch.batches.len() - 1
+        counts.push(Counts::new(project.clone()));
+        self.open.push(None);
+        counts.len() - 1
+    }
+
+    /// The batch to which a record of the project is to be added.
+    fn batch(&mut self, project: usize) -> usize {
+        if let Some(open) = self.open[project] {
+            return open;
+        }
+        let batch = Batch::new(self.counts(project).project.clone());
+        self.open[project] = Some(self.add_batch(batch, Vec::new()));
+        self.prepared.batch.batches.len() - 1
+    }
+
+    fn add_batch(&mut self, batch: Batch, sources: Vec<Position>) -> usize {
+        self.prepared.batch.batches.push(batch);
+        self.prepared.sources.push(sources);
+        self.prepared.sources.len() - 1
     }
 
     fn counts(&mut self, project: usize) -> &mut Counts {

@@ -14,7 +14,7 @@ pub struct WriteBatch {
     pub from: Position,
     /// Where it stands afterwards.
     pub next: Position,
-    /// At most one for each project.
+    /// One or several for each project.
     pub batches: Vec<Batch>,
     pub keys: Vec<SeenKey>,
     /// At most one for each project.

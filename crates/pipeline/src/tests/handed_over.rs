@@ -21,19 +21,26 @@ fn planned(position: u64, messages: &[String], records: Records) -> Planned {
 
 /// All that a range becomes, save when letters are given up.
 fn outcome(prepared: &Prepared) -> impl PartialEq + std::fmt::Debug + use<> {
-    let records: Vec<Vec<Record<'static>>> =
-        prepared.batch.batches.iter().map(|batch| batch.rows().map(Record::into_owned).collect()).collect();
+    let records: Vec<Record<'static>> =
+        prepared.batch.batches.iter().flat_map(|batch| batch.rows().map(Record::into_owned)).collect();
     let letters: Vec<(RecordId, String, Vec<u8>)> =
         prepared.letters.iter().map(|letter| (letter.id, letter.reason.clone(), letter.payload.clone())).collect();
-    (records, letters, prepared.sources.clone(), prepared.batch.counts.clone(), prepared.miscounted)
+    let sources: Vec<_> = prepared.sources.iter().flatten().copied().collect();
+    (records, letters, sources, prepared.batch.counts.clone(), prepared.miscounted)
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn a_range_becomes_the_same_whether_its_records_were_handed_over(
-        ranges in prop::collection::vec(prop::collection::vec("fine|error: [a-z]{0,4}|a=1 b=2|\\{\"a\":1\\}", 1..5), 1..5),
+        mut ranges in prop::collection::vec(prop::collection::vec("fine|error: [a-z]{0,4}|a=1 b=2|\\{\"a\":1\\}", 1..5), 1..5),
+        large in any::<prop::sample::Index>(),
         drops in any::<bool>(),
     ) {
+        // So many that they may be a batch of their own.
+        let large = large.index(ranges.len());
+        ranges[large] = vec![ranges[large].clone(); 1_000].concat();
         let drop = if drops { vec!["error".to_owned()] } else { Vec::new() };
         let transforms = Transforms::new(Settings { drop, ..Settings::default() }, 1).unwrap();
         let range = |records: &dyn Fn(&[String]) -> Records| -> Vec<Planned> {

@@ -66,6 +66,9 @@ const INLINE_BYTES_MAX: usize = 64 << 10;
 /// columns takes longer than decoding again.
 const HANDED_OVER_BYTES_MIN: usize = 4 << 10;
 
+/// Of a record in a body, for the room that is made before its records are counted.
+const RECORD_BYTES_USUAL: usize = 256;
+
 /// So many bytes go to one partition before the next one's turn: their requests share an fsync.
 const STICKY_BYTES: u64 = 1 << 20;
 
@@ -334,7 +337,8 @@ impl Job {
         let body_bytes = body.len();
         share.grow(body_bytes)?;
         let is_handed_over = is_handed_over && service.is_none() && body_bytes >= HANDED_OVER_BYTES_MIN;
-        let records = is_handed_over.then(|| Batch::new(project.clone()));
+        let records =
+            is_handed_over.then(|| Batch::with_capacity(project.clone(), body_bytes / RECORD_BYTES_USUAL, body_bytes));
         let mut decoded = match format {
             Format::Ingest => ingest::decode(&body, limits, received, records)?,
             Format::OtlpProtobuf => otlp::decode_protobuf(body, limits, &project, received, records)?,

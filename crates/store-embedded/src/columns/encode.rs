@@ -24,21 +24,22 @@ const KINDS: usize = 5;
 /// # Errors
 /// When a column would pass Arrow's 2 GiB.
 pub fn batch_to_columns(batch: &Batch) -> Result<RecordBatch, ArrowError> {
-    let coverage = [&batch.attributes, &batch.resources].map(|fields| coverage(batch.len(), fields));
-    let mut found: Vec<(u32, FieldColumn)> = Vec::new();
+    let coverage = coverage_of(batch);
+    let mut found: Vec<(u64, FieldColumn)> = Vec::new();
     for ((scope, fields), counts) in
         [(Scope::Attribute, &batch.attributes), (Scope::Resource, &batch.resources)].into_iter().zip(&coverage)
     {
         for (name, counts) in fields.names().zip(counts) {
             for kind in Kind::ALL {
-                if counts[kind as usize] > 0 {
-                    found.push((counts[kind as usize], FieldColumn { scope, kind, name: name.into() }));
+                let rows = counts[kind as usize].rows;
+                if rows > 0 {
+                    found.push((rows as u64, FieldColumn { scope, kind, name: name.into() }));
                 }
             }
         }
     }
-    let (fields, overflow) = choose_fields(found.into_iter().map(|(count, field)| (u64::from(count), field)).collect());
-    encode(batch, &fields, overflow)
+    let (fields, overflow) = choose_fields(found);
+    encode_covered(batch, &fields, overflow, &coverage)
 }
 
 /// The fields that get columns: those with the highest coverage; whether some are left over.
@@ -51,24 +52,47 @@ pub(crate) fn choose_fields(mut found: Vec<(u64, FieldColumn)>) -> (BTreeSet<Fie
     (found.into_iter().map(|(_, field)| field).collect(), overflow)
 }
 
-/// Rows that have each name, by kind.
-fn coverage(rows: usize, fields: &FieldsColumn) -> Vec<[u32; KINDS]> {
-    let mut counts = vec![[0; KINDS]; fields.names().len()];
-    for row in 0..rows {
-        for (name, value) in fields.row(row) {
-            counts[name][Kind::of(&value) as usize] += 1;
+/// What a batch has of one field and kind.
+#[derive(Debug, Clone, Copy, Default)]
+struct Covered {
+    rows: usize,
+    /// Of its strings.
+    bytes: usize,
+}
+
+/// By scope, then name in the batch, then kind.
+type Coverage = [Vec<[Covered; KINDS]>; 2];
+
+fn coverage_of(batch: &Batch) -> Coverage {
+    [&batch.attributes, &batch.resources].map(|fields| {
+        let mut covered = vec![[Covered::default(); KINDS]; fields.names().len()];
+        for row in 0..batch.len() {
+            for (name, value) in fields.row(row) {
+                let of = &mut covered[name][Kind::of(&value) as usize];
+                of.rows += 1;
+                of.bytes += if let Value::String(text) = &value { text.len() } else { 0 };
+            }
         }
-    }
-    counts
+        covered
+    })
 }
 
 /// The rows of a batch, sorted by (time, id), with a column for each of `fields`; the others go to `overflow`, which
 /// is there when asked for.
 pub(crate) fn encode(batch: &Batch, fields: &BTreeSet<FieldColumn>, overflow: bool) -> Result<RecordBatch, ArrowError> {
+    encode_covered(batch, fields, overflow, &coverage_of(batch))
+}
+
+fn encode_covered(
+    batch: &Batch,
+    fields: &BTreeSet<FieldColumn>,
+    overflow: bool,
+    coverage: &Coverage,
+) -> Result<RecordBatch, ArrowError> {
     let order = sorted_rows(batch);
     let schema = super::schema(fields, overflow);
     let mut columns = fixed_columns(batch, &order)?;
-    let mut cells = FieldBuilders::new(batch, fields);
+    let mut cells = FieldBuilders::new(batch, fields, coverage);
     let mut rest = overflow.then(|| StringBuilder::with_capacity(order.len(), 0));
     for (at, &row) in order.iter().enumerate() {
         cells.push(batch, at, row as usize);
@@ -150,29 +174,32 @@ enum Builder {
 }
 
 impl FieldBuilders {
-    fn new(batch: &Batch, fields: &BTreeSet<FieldColumn>) -> Self {
-        // Exact, since thousands of one-record batches may stand in memory; text grows as it comes.
+    fn new(batch: &Batch, fields: &BTreeSet<FieldColumn>, coverage: &Coverage) -> Self {
+        // Exact, since thousands of one-record batches may stand in memory; JSON grows as it comes.
         let rows = batch.len();
-        let new = |field: &FieldColumn| match field.kind {
-            Kind::Bool => Builder::Bool(BooleanBuilder::with_capacity(rows)),
-            Kind::Double => Builder::Double(Float64Builder::with_capacity(rows)),
-            Kind::Int => Builder::Int(Int64Builder::with_capacity(rows)),
-            Kind::Json | Kind::String => Builder::Text(StringBuilder::with_capacity(rows, 0)),
-        };
-        let slots = |scope, names: &FieldsColumn| {
+        let mut bytes = vec![0; fields.len()];
+        let mut slots = |scope, names: &FieldsColumn, covered: &[[Covered; KINDS]]| {
             let mut slots = vec![[None; KINDS]; names.names().len()];
             for (slot, field) in fields.iter().enumerate().filter(|(_, field)| field.scope == scope) {
                 if let Some(name) = names.names().position(|name| *name == *field.name) {
                     slots[name][field.kind as usize] = Some(slot as u16);
+                    bytes[slot] = covered[name][field.kind as usize].bytes;
                 }
             }
             slots
         };
-        Self {
-            slots: [slots(Scope::Attribute, &batch.attributes), slots(Scope::Resource, &batch.resources)],
-            builders: fields.iter().map(|field| (0, new(field))).collect(),
-            overflow: String::new(),
-        }
+        let slots = [
+            slots(Scope::Attribute, &batch.attributes, &coverage[0]),
+            slots(Scope::Resource, &batch.resources, &coverage[1]),
+        ];
+        let new = |(field, bytes): (&FieldColumn, usize)| match field.kind {
+            Kind::Bool => Builder::Bool(BooleanBuilder::with_capacity(rows)),
+            Kind::Double => Builder::Double(Float64Builder::with_capacity(rows)),
+            Kind::Int => Builder::Int(Int64Builder::with_capacity(rows)),
+            Kind::Json | Kind::String => Builder::Text(StringBuilder::with_capacity(rows, bytes)),
+        };
+        let builders = fields.iter().zip(bytes).map(|field| (0, new(field))).collect();
+        Self { slots, builders, overflow: String::new() }
     }
 
     /// Appends row `row` of the batch as row `at` of the columns.
