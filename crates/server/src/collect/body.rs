@@ -13,6 +13,9 @@ use crate::error::{ApiError, Code};
 /// A buffer that is reserved before the first byte came is no larger than this, whatever the header promises.
 const FIRST_CAPACITY_BYTES: usize = 256 << 10;
 
+/// Later the buffer grows to what the header promises, but to at most so many times what came.
+const GROWTH_MAX: usize = 8;
+
 /// Reads the body as it was sent, at most `bytes_max`, within `time_max`.
 ///
 /// # Errors
@@ -54,6 +57,10 @@ async fn read_frames(mut body: Body, promised: usize, bytes_max: usize, share: &
         if whole.is_empty() {
             whole.reserve(promised.min(FIRST_CAPACITY_BYTES).max(first.len() + data.len()));
             whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        if whole.capacity() - whole.len() < data.len() {
+            let missing = promised.saturating_sub(whole.len());
+            whole.reserve(missing.min(whole.len() * GROWTH_MAX).max(data.len()));
         }
         whole.extend_from_slice(&data);
     }
