@@ -106,7 +106,7 @@ impl ConsumerContext for Member {
                     assigned.len() != before
                 });
                 let topic = list.elements().first().map(|element| element.topic().to_owned());
-                if let Some(list) = topic.and_then(|topic| self.state.take_pending(&gone, &topic))
+                if let Some(list) = topic.and_then(|topic| self.state.pending_of(&gone, &topic))
                     && let Err(error) = consumer.commit(&list, CommitMode::Async)
                 {
                     tracing::debug!(%error, "could not commit what was given up");
@@ -203,7 +203,7 @@ impl State {
 
     /// What is to be committed before partitions go to others, who go on from there. What is not durable stays known: the
     /// brokers refuse commits while the group changes, and who leaves looks once more.
-    fn take_pending(&self, gone: &BTreeSet<Partition>, topic: &str) -> Option<TopicPartitionList> {
+    fn pending_of(&self, gone: &BTreeSet<Partition>, topic: &str) -> Option<TopicPartitionList> {
         let pending = self.pending(|partition| gone.contains(&Partition(partition)));
         let compared = pending.iter().filter(|(_, commit)| commit.compared);
         let list = offsets(topic, compared.map(|(partition, commit)| (*partition, commit.next)));
@@ -418,7 +418,7 @@ impl Group {
         committed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
-    /// Commits that the brokers do not know yet; those of partitions that went to others are theirs to make.
+    /// Commits that the brokers do not know yet, also of partitions whose new owners have not committed so far.
     async fn unsaved(&self) -> Result<Option<TopicPartitionList>, String> {
         let pending = self.state.pending(|_| true);
         if pending.is_empty() {

@@ -14,7 +14,7 @@ use crate::error::{ApiError, Code};
 const FIRST_CAPACITY_BYTES: usize = 256 << 10;
 
 /// Later the buffer grows to what the header promises, but to at most so many times what came.
-const GROWTH_MAX: usize = 8;
+const GROWTH_MAX: usize = 3;
 
 /// Reads the body as it was sent, at most `bytes_max`, within `time_max`.
 ///

@@ -183,8 +183,8 @@ fn steps(parts: &[Part]) -> Vec<Step> {
     let mut steps = Vec::new();
     for run in (0..parts.len()).collect::<Vec<_>>().chunk_by(|a, b| stays(a) == stays(b)) {
         let blocks = run.iter().map(|at| parts[*at]);
-        // A small block alone would only be packed again.
-        if stays(&run[0]) || run.len() == 1 && !sorted_in[run[0]] {
+        // A block alone would only be packed again.
+        if stays(&run[0]) || run.len() == 1 && parts[run[0]].fits {
             steps.extend(blocks.map(Step::Copy));
         } else {
             steps.push(Step::Merge(blocks.collect()));

@@ -56,7 +56,7 @@ impl Segment {
         &self.entry
     }
 
-    /// Schema and blocks, in rising order. Reads the index and footer unless they are cached.
+    /// Schema and blocks, in the order of the file. Reads the index and footer unless they are cached.
     ///
     /// # Errors
     /// Corrupt, with the file's name, when it is damaged or gone.
