@@ -1,8 +1,8 @@
 //! Messages to a batch, dead letters and counts: the part of the processor without I/O.
 //!
 //! The same range with the same transforms and refusals gives the same result, so a range is prepared again, rather
-//! than copied, when its write is to be repeated. What a collector of this process decoded is taken over, and changes
-//! nothing but the time that it takes.
+//! than copied, when its write is to be repeated. What a collector of this process decoded is taken over the first time:
+//! the rows and their order are those of the decoded payload, only the batches that they lie in may be others.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -66,6 +66,8 @@ pub(crate) struct Prepared {
     pub(crate) letters: Vec<DeadLetter>,
     /// Messages whose header told another number of records.
     pub(crate) miscounted: u64,
+    /// Records were handed over. Prepared again, the range has the same rows, perhaps in other batches.
+    pub(crate) is_handed_over: bool,
 }
 
 /// Makes a range of messages ready. `from` is where the partition stands; the range is not empty.
@@ -86,7 +88,7 @@ pub(crate) fn prepare(
         keys: Vec::new(),
         counts: Vec::new(),
     };
-    let prepared = Prepared { batch, sources: Vec::new(), letters: Vec::new(), miscounted: 0 };
+    let prepared = Prepared { batch, sources: Vec::new(), letters: Vec::new(), miscounted: 0, is_handed_over: false };
     let mut preparation = Preparation { lane, transforms, refusals, prepared, open: Vec::new(), now: now() };
     for planned in range {
         preparation.take(planned);
@@ -113,6 +115,7 @@ impl Preparation<'_> {
         let Delivery { position, message } = &planned.delivery;
         let project = self.project(&message.headers.project);
         if planned.fate == Fate::Duplicate {
+            drop(message.records.take());
             let records = otlp::count(&message.payload).unwrap_or(message.headers.records);
             self.check_count(records, message.headers.records);
             self.counts(project).received += u64::from(records);
@@ -143,6 +146,7 @@ impl Preparation<'_> {
     /// Takes the records that the collector decoded. A range that is prepared again finds them taken, and decodes the
     /// payload: so nothing of it was refused yet.
     fn adopt(&mut self, project: usize, delivery: &Delivery, mut records: Batch) {
+        self.prepared.is_handed_over = true;
         for (index, id) in (0..).zip(&mut records.ids) {
             *id = self.id(delivery, index);
         }

@@ -30,6 +30,11 @@ impl Records {
         Self(Some(Arc::new(Mutex::new(Some(records)))))
     }
 
+    /// Roughly what they take in memory now.
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |records| records.lock().as_ref().map_or(0, Batch::bytes))
+    }
+
     /// None when there are none, or they were taken.
     pub fn take(&self) -> Option<Batch> {
         self.0.as_ref()?.lock().take()

@@ -72,6 +72,20 @@ async fn a_named_record_is_buried_alone() {
 }
 
 #[tokio::test]
+async fn a_named_record_of_a_large_request_that_was_handed_over_is_buried_alone() {
+    let rig = Rig::new();
+    rig.store.set(Faults { names_rows: true, ..Faults::default() });
+    // Every other request is handed over: the first and the last.
+    rig.send(0, Sent::records(2)).await;
+    rig.send(0, Sent::records(2)).await;
+    rig.send(0, Sent::with_poison(1_200, &[700])).await;
+    rig.process().await;
+    rig.assert_all_accounted().await;
+    assert_eq!((rig.stored().await.len(), rig.letters.len()), (1_203, 1));
+    assert_eq!(rig.letters.all()[0].index, 700);
+}
+
+#[tokio::test]
 async fn an_unnamed_message_is_found_by_halving() {
     let rig = Rig::new();
     for poison in [false, false, true, false, true, false, false] {

@@ -29,7 +29,8 @@ pub struct EmbeddedConfig {
     pub disk_free_min_bytes: u64,
     /// Messages on their way to the disk, over all partitions; who appends more waits.
     pub buffer_bytes_max: usize,
-    /// Durable messages that stay in memory for readers that keep up, over all partitions.
+    /// Durable messages, and their records if they came decoded, that stay in memory for readers that keep up, over all
+    /// partitions.
     pub recent_bytes_max: usize,
     /// The largest payload of a message.
     pub message_bytes_max: usize,
@@ -45,7 +46,7 @@ impl Default for EmbeddedConfig {
             retention_age: Some(Duration::from_secs(24 * 60 * 60)),
             disk_free_min_bytes: 1 << 30,
             buffer_bytes_max: 128 << 20,
-            recent_bytes_max: 16 << 20,
+            recent_bytes_max: 32 << 20,
             message_bytes_max: 64 << 20,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A message comes here after the fsync that made it durable, so that a reader sees nothing that a crash could take
 //! back. It is what the file holds: the processor and the live tail then neither read nor unpack it again. Who lags
-//! behind reads the file. Records that came decoded stay with their message until a processor takes them.
+//! behind reads the file. Records that came decoded stay with their message until a processor takes them; they count as
+//! long as the message is here.
 
 use std::collections::VecDeque;
 
@@ -10,7 +11,7 @@ use model::position::Position;
 
 use crate::{Delivery, Message};
 
-/// What a message takes beside its payload, about.
+/// What a message takes beside its payload and records, about.
 const OVERHEAD_BYTES: usize = 200;
 
 /// The newest messages without a gap, bounded by their bytes.
@@ -18,7 +19,8 @@ const OVERHEAD_BYTES: usize = 200;
 pub(super) struct Recent {
     /// The position of the first.
     first: u64,
-    messages: VecDeque<Message>,
+    /// With the bytes that each was counted with.
+    messages: VecDeque<(Message, usize)>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -37,12 +39,13 @@ impl Recent {
         if self.messages.is_empty() {
             self.first = position;
         }
-        self.bytes += bytes(&message);
-        self.messages.push_back(message);
+        let bytes = message.payload.len() + message.records.bytes() + OVERHEAD_BYTES;
+        self.bytes += bytes;
+        self.messages.push_back((message, bytes));
         while self.bytes > self.bytes_max {
-            let Some(oldest) = self.messages.pop_front() else { break };
+            let Some((_, bytes)) = self.messages.pop_front() else { break };
             self.first += 1;
-            self.bytes -= bytes(&oldest);
+            self.bytes -= bytes;
         }
     }
 
@@ -51,7 +54,7 @@ impl Recent {
         let skip = usize::try_from(from.checked_sub(self.first)?).ok()?;
         let mut read = Vec::new();
         let mut bytes_left = bytes_max;
-        for (position, message) in (from..).zip(self.messages.range(skip.min(self.messages.len())..)) {
+        for (position, (message, _)) in (from..).zip(self.messages.range(skip.min(self.messages.len())..)) {
             let left = bytes_left.checked_sub(message.payload.len());
             if left.is_none() && !read.is_empty() {
                 break;
@@ -61,8 +64,4 @@ impl Recent {
         }
         (!read.is_empty()).then_some(read)
     }
-}
-
-fn bytes(message: &Message) -> usize {
-    message.payload.len() + OVERHEAD_BYTES
 }

@@ -10,11 +10,11 @@ use http::{HeaderMap, header};
 use model::clean::{Rejection, clean};
 use model::limits::Limits;
 use model::otlp::Encoder;
-use model::{Batch, Fields, Record};
+use model::{Fields, Record};
 
 use super::fields::Mapper;
 use super::json::{JsonError, parse_object};
-use super::{Decoded, Rejected, plain, too_many_records};
+use super::{Decoded, HandOver, Rejected, plain, too_many_records};
 use crate::error::{ApiError, Code};
 
 /// The JSON text of a record may be this many times as long as a record: escapes and blanks take room, and a parsed
@@ -38,13 +38,13 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
         .with_hint("send `Content-Type: application/json`; with curl: -H 'content-type: application/json'"))
 }
 
-/// Decodes a body to one OTLP message. `records` is empty, and gets the accepted records too if it is there.
+/// Decodes a body to one OTLP message.
 ///
 /// # Errors
 /// 400 when it is empty or its array is not closed, 413 when it has too many records.
-pub(super) fn decode(body: &[u8], limits: &Limits, now: i64, records: Option<Batch>) -> Result<Decoded, ApiError> {
+pub(super) fn decode(body: &[u8], limits: &Limits, now: i64, hand_over: HandOver) -> Result<Decoded, ApiError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
-    let mut reader = Reader::new(body, limits, now, records);
+    let mut reader = Reader::new(body, limits, now, hand_over);
     match body.first() {
         None => return Err(ApiError::malformed("the body is empty").with_hint("send a JSON object, an array or lines")),
         Some(b'[') => reader.read_array()?,
@@ -64,7 +64,7 @@ struct Reader<'a> {
     record: Record<'a>,
     mapper: Mapper,
     encoder: Encoder,
-    accepted: Option<Batch>,
+    hand_over: HandOver,
     records: u32,
     rejected: Vec<Rejected>,
 }
@@ -81,7 +81,7 @@ enum Refusal {
 }
 
 impl<'a> Reader<'a> {
-    fn new(body: &'a [u8], limits: &'a Limits, now: i64, accepted: Option<Batch>) -> Self {
+    fn new(body: &'a [u8], limits: &'a Limits, now: i64, hand_over: HandOver) -> Self {
         Self {
             body,
             text: std::str::from_utf8(body).ok(),
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
             record: Record { attributes: Fields::with_capacity(16), ..Record::default() },
             mapper: Mapper::default(),
             encoder: Encoder::with_capacity(body.len()),
-            accepted,
+            hand_over,
             records: 0,
             rejected: Vec::new(),
         }
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
     fn finish(self) -> Decoded {
         let accepted = self.records - self.rejected.len() as u32;
         let payload = if accepted == 0 { Bytes::new() } else { self.encoder.finish().into() };
-        Decoded { payload, accepted, rejected: self.rejected, records: self.accepted }
+        Decoded { payload, accepted, rejected: self.rejected, records: self.hand_over.finish() }
     }
 
     fn read_lines(&mut self) -> Result<(), ApiError> {
@@ -158,9 +158,7 @@ impl<'a> Reader<'a> {
             self.read_any(text)?;
         }
         self.encoder.push(&self.record);
-        if let Some(accepted) = &mut self.accepted {
-            accepted.push(&self.record);
-        }
+        self.hand_over.push(&self.record);
         Ok(())
     }
 

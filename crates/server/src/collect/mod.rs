@@ -27,6 +27,7 @@ mod otlp;
 mod plain;
 mod service;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -55,19 +56,16 @@ use crate::metrics::{Metrics, Protocol};
 use crate::ops::health_router;
 use budget::{Budget, Share};
 pub use decoded::Rejected;
-use decoded::{Answer, Decoded, too_many_records};
+use decoded::{Answer, Decoded, HandOver, too_many_records};
 use encoding::Encoding;
 pub use idempotency::{KeyLookup, StoreKeys};
 
 /// Bodies up to this size are decoded where they were received: handing them to another thread would take longer.
 const INLINE_BYTES_MAX: usize = 64 << 10;
 
-/// Of a body of this size or more the records go to the processor of this process as they were decoded. Below it, making
-/// columns takes longer than decoding again.
-const HANDED_OVER_BYTES_MIN: usize = 4 << 10;
-
-/// Of a record in a body, for the room that is made before its records are counted.
-const RECORD_BYTES_USUAL: usize = 256;
+/// Of a body of such a size the records go to the processor of this process as they were decoded. Below it, making
+/// columns takes longer than decoding again; above it, the queue would not keep them for long.
+const HANDED_OVER_BYTES: RangeInclusive<usize> = 4 << 10..=4 << 20;
 
 /// So many bytes go to one partition before the next one's turn: their requests share an fsync.
 const STICKY_BYTES: u64 = 1 << 20;
@@ -176,7 +174,7 @@ struct Ready {
 
 impl Collector {
     /// `lookup` asks the store for idempotency keys; without it only this process's own are known here. `pace` holds
-    /// appends back to what a processor of this process stores.
+    /// appends back to what a processor of this process stores, which is also given records as they were decoded.
     pub fn new(
         state: ServerState,
         queue: Arc<dyn Queue>,
@@ -336,13 +334,12 @@ impl Job {
         // The message is about as large as the body; what it takes beyond is reserved when it is known.
         let body_bytes = body.len();
         share.grow(body_bytes)?;
-        let is_handed_over = is_handed_over && service.is_none() && body_bytes >= HANDED_OVER_BYTES_MIN;
-        let records =
-            is_handed_over.then(|| Batch::with_capacity(project.clone(), body_bytes / RECORD_BYTES_USUAL, body_bytes));
+        let is_handed_over = is_handed_over && service.is_none() && HANDED_OVER_BYTES.contains(&body_bytes);
+        let hand_over = if is_handed_over { HandOver::new(project.clone(), body_bytes) } else { HandOver::default() };
         let mut decoded = match format {
-            Format::Ingest => ingest::decode(&body, limits, received, records)?,
-            Format::OtlpProtobuf => otlp::decode_protobuf(body, limits, &project, received, records)?,
-            Format::OtlpJson => otlp::decode_json(&body, limits, &project, received, records)?,
+            Format::Ingest => ingest::decode(&body, limits, received, hand_over)?,
+            Format::OtlpProtobuf => otlp::decode_protobuf(body, limits, &project, received, hand_over)?,
+            Format::OtlpJson => otlp::decode_json(&body, limits, &project, received, hand_over)?,
         };
         if let Some(service) = service.filter(|_| decoded.accepted > 0) {
             decoded.payload = service::fill(&decoded.payload, &service).map_err(ApiError::internal)?;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use model::Fields;
 use model::limits::Limits;
 
+use super::decoded::HandOver;
 use super::ingest;
 use super::json::parse_object;
 use crate::error::{ApiError, Code};
@@ -14,7 +15,7 @@ use crate::error::{ApiError, Code};
 /// # Errors
 /// As the request's.
 pub fn to_otlp(body: &[u8], limits: &Limits, received: i64) -> Result<Bytes, ApiError> {
-    Ok(ingest::decode(body, limits, received, None)?.payload)
+    Ok(ingest::decode(body, limits, received, HandOver::default())?.payload)
 }
 
 /// The part of that work which is parsing JSON: each line to fields that borrow from it. Returns how many there were.

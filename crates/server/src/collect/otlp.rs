@@ -6,7 +6,6 @@
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use model::Batch;
 use model::limits::Limits;
 use model::otlp::{self, DecodeContext, Encoder};
 use opentelemetry_proto::tonic::collector::logs::v1::{
@@ -15,7 +14,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
 use prost::Message as _;
 use serde_json::json;
 
-use super::{Answer, Decoded, Rejected, too_many_records};
+use super::{Answer, Decoded, HandOver, Rejected, too_many_records};
 use crate::error::{ApiError, Code};
 
 /// So many rejections are told in the one text that OTLP has for them.
@@ -53,8 +52,7 @@ pub(super) fn unsupported_type() -> ApiError {
         .with_hint("plain JSON records go to /v1/ingest")
 }
 
-/// Decodes a protobuf body to a message. Without rejections the message is the body itself. `records` is empty, and gets
-/// the accepted records too if it is there.
+/// Decodes a protobuf body to a message. Without rejections the message is the body itself.
 ///
 /// # Errors
 /// 400 when it is not an `ExportLogsServiceRequest`, 413 when it has too many records.
@@ -63,7 +61,7 @@ pub(super) fn decode_protobuf(
     limits: &Limits,
     project: &str,
     now: i64,
-    mut records: Option<Batch>,
+    mut hand_over: HandOver,
 ) -> Result<Decoded, ApiError> {
     let context = DecodeContext { project, received: now, origin: 0, limits };
     let malformed = |error: otlp::DecodeError| ApiError::malformed(error.to_string());
@@ -72,13 +70,13 @@ pub(super) fn decode_protobuf(
         return Err(too_many_records(limits));
     }
     let mut rejected = Vec::new();
-    let count = otlp::decode(&body, &context, &mut |index, result| match (result, &mut records) {
-        (Ok(record), Some(records)) => records.push(&record),
-        (Ok(_), None) => {}
-        (Err(rejection), _) => rejected.push(Rejected { index, reason: rejection.to_string() }),
+    let count = otlp::decode(&body, &context, &mut |index, result| match result {
+        Ok(record) => hand_over.push(&record),
+        Err(rejection) => rejected.push(Rejected { index, reason: rejection.to_string() }),
     })
     .map_err(malformed)?;
     let accepted = count.saturating_sub(rejected.len() as u32);
+    let records = hand_over.finish();
     if rejected.is_empty() || accepted == 0 {
         return Ok(Decoded { payload: body, accepted, rejected, records });
     }
@@ -101,7 +99,7 @@ pub(super) fn decode_json(
     limits: &Limits,
     project: &str,
     now: i64,
-    records: Option<Batch>,
+    hand_over: HandOver,
 ) -> Result<Decoded, ApiError> {
     // The derived reader would take an array for the message's fields in order.
     if body.trim_ascii_start().first() != Some(&b'{') {
@@ -109,7 +107,7 @@ pub(super) fn decode_json(
     }
     let request: ExportLogsServiceRequest =
         serde_json::from_slice(body).map_err(|error| ApiError::malformed(format!("malformed OTLP/JSON: {error}")))?;
-    decode_protobuf(request.encode_to_vec().into(), limits, project, now, records)
+    decode_protobuf(request.encode_to_vec().into(), limits, project, now, hand_over)
 }
 
 /// The protobuf message that tells a client what was accepted.

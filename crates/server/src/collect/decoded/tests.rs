@@ -32,8 +32,9 @@ fn handed_over(decoded: &Decoded) -> Vec<Record<'_>> {
     records.rows().map(|record| Record { id: model::RecordId::default(), ..record }).collect()
 }
 
-fn wanted() -> Option<Batch> {
-    Some(Batch::new("p".into()))
+/// For a body of any size.
+fn wanted() -> HandOver {
+    HandOver { records: Some(Batch::new("p".into())), bytes_max: usize::MAX }
 }
 
 fn text(text: &str) -> Option<AnyValue> {
@@ -71,6 +72,18 @@ fn otlp_is_handed_over_as_the_message_says_it() {
         assert_eq!(handed_over, in_payload(&decoded));
         assert!(handed_over[0].attributes.contains(&("otel.scope.name".into(), Value::String("s".into()))));
     }
+}
+
+#[test]
+fn records_that_take_far_more_than_their_body_are_not_handed_over() {
+    let zone = vec![attribute("zone", text(&"z".repeat(1_000)))];
+    let scope_logs = vec![ScopeLogs { log_records: vec![LogRecord::default(); 1_000], ..ScopeLogs::default() }];
+    let resource = Some(Resource { attributes: zone, ..Resource::default() });
+    let resource_logs = vec![ResourceLogs { resource, scope_logs, ..ResourceLogs::default() }];
+    let body = ExportLogsServiceRequest { resource_logs }.encode_to_vec();
+    let hand_over = HandOver::new("p".into(), body.len());
+    let decoded = protobuf::decode_protobuf(body.into(), &Limits::default(), "p", NOW, hand_over).unwrap();
+    assert_eq!((decoded.accepted, decoded.records.is_none()), (1_000, true));
 }
 
 proptest! {

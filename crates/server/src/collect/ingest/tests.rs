@@ -12,7 +12,7 @@ fn limits() -> Limits {
 }
 
 fn decoded(body: &[u8]) -> Decoded {
-    decode(body, &limits(), NOW, None).unwrap_or_else(|error| panic!("{error}"))
+    decode(body, &limits(), NOW, HandOver::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The messages that the queue would hold.
@@ -117,7 +117,7 @@ fn nul_and_surrogates_are_mended() {
 #[test]
 fn requests_that_are_no_requests_are_refused_whole() {
     let limits = Limits { records_max: 2, ..limits() };
-    let code = |body: &[u8]| decode(body, &limits, NOW, None).map(|_| ()).map_err(|error| error.code());
+    let code = |body: &[u8]| decode(body, &limits, NOW, HandOver::default()).map(|_| ()).map_err(|error| error.code());
     assert_eq!(code(b""), Err(Code::Malformed));
     assert_eq!(code(b" \n "), Err(Code::Malformed));
     assert_eq!(code(b"[{\"a\":1},{\"b\":"), Err(Code::Malformed));
@@ -184,13 +184,13 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(body in proptest::collection::vec(any::<u8>(), 0..256)) {
         for body in [body.clone(), [b"[", &*body].concat(), [b"{\"a\":", &*body, b"}\n{}"].concat()] {
-            let _ = decode(&body, &limits(), NOW, None);
+            let _ = decode(&body, &limits(), NOW, HandOver::default());
         }
     }
 
     #[test]
     fn nearly_json_never_panics(body in "[\\[\\]{}:,\"\\\\u0-9aeE.+\\-\n t]{0,64}") {
-        if let Ok(decoded) = decode(body.as_bytes(), &limits(), NOW, None) {
+        if let Ok(decoded) = decode(body.as_bytes(), &limits(), NOW, HandOver::default()) {
             messages(&decoded);
         }
     }

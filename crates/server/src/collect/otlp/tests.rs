@@ -26,7 +26,7 @@ fn too_many_attributes() -> LogRecord {
 }
 
 fn decode(request: &ExportLogsServiceRequest) -> Result<Decoded, ApiError> {
-    decode_protobuf(request.encode_to_vec().into(), &Limits::default(), "p", NOW, None)
+    decode_protobuf(request.encode_to_vec().into(), &Limits::default(), "p", NOW, HandOver::default())
 }
 
 fn messages(decoded: &Decoded) -> Vec<String> {
@@ -65,13 +65,16 @@ fn json_is_the_same_as_protobuf() {
     let body = br#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"api"}}]},
         "scopeLogs":[{"logRecords":[{"timeUnixNano":"5","severityNumber":17,"traceId":"0AF7651916CD43DD8448EB211C80319C",
         "body":{"stringValue":"boom"},"attributes":[{"key":"n","value":{"intValue":"7"}}]}]}]}]}"#;
-    let decoded = decode_json(body, &Limits::default(), "p", NOW, None).unwrap();
+    let decoded = decode_json(body, &Limits::default(), "p", NOW, HandOver::default()).unwrap();
     assert_eq!(messages(&decoded), ["boom"]);
     let request = ExportLogsServiceRequest::decode(decoded.payload).unwrap();
     let record = &request.resource_logs[0].scope_logs[0].log_records[0];
     assert_eq!((record.time_unix_nano, record.severity_number, record.trace_id[0]), (5, 17, 0x0a));
     for bad in [&b"{"[..], b"[]", b"", b"{\"resourceLogs\":5}", &b"[".repeat(10_000)] {
-        assert_eq!(decode_json(bad, &Limits::default(), "p", NOW, None).unwrap_err().code(), Code::Malformed);
+        assert_eq!(
+            decode_json(bad, &Limits::default(), "p", NOW, HandOver::default()).unwrap_err().code(),
+            Code::Malformed
+        );
     }
 }
 
@@ -79,7 +82,10 @@ fn json_is_the_same_as_protobuf() {
 fn more_records_than_allowed_are_refused_before_they_are_decoded() {
     let limits = Limits { records_max: 2, ..Limits::default() };
     let body = request(vec![record("a"), record("b"), record("c")]).encode_to_vec();
-    assert_eq!(decode_protobuf(body.into(), &limits, "p", NOW, None).unwrap_err().code(), Code::TooLarge);
+    assert_eq!(
+        decode_protobuf(body.into(), &limits, "p", NOW, HandOver::default()).unwrap_err().code(),
+        Code::TooLarge
+    );
 }
 
 #[tokio::test]
@@ -111,8 +117,8 @@ fn long_lists_of_reasons_are_cut() {
 proptest! {
     #[test]
     fn random_bytes_never_panic(body in proptest::collection::vec(any::<u8>(), 0..256)) {
-        let _ = decode_protobuf(body.clone().into(), &Limits::default(), "p", NOW, None);
-        let _ = decode_json(&body, &Limits::default(), "p", NOW, None);
+        let _ = decode_protobuf(body.clone().into(), &Limits::default(), "p", NOW, HandOver::default());
+        let _ = decode_json(&body, &Limits::default(), "p", NOW, HandOver::default());
     }
 
     #[test]
@@ -120,8 +126,8 @@ proptest! {
         let mut body = request(vec![record("a"), too_many_attributes(), record("c")]).encode_to_vec();
         let at = at.index(body.len());
         body[at] = byte;
-        let _ = decode_protobuf(body.clone().into(), &Limits::default(), "p", NOW, None);
+        let _ = decode_protobuf(body.clone().into(), &Limits::default(), "p", NOW, HandOver::default());
         body.truncate(cut.index(body.len()));
-        let _ = decode_protobuf(body.into(), &Limits::default(), "p", NOW, None);
+        let _ = decode_protobuf(body.into(), &Limits::default(), "p", NOW, HandOver::default());
     }
 }
