@@ -36,21 +36,7 @@ pub struct Batch {
 
 impl Batch {
     pub fn new(project: Arc<str>) -> Self {
-        Self {
-            project,
-            ids: Vec::new(),
-            timestamps: Vec::new(),
-            observed: Vec::new(),
-            severities: Vec::new(),
-            services: TextColumn::default(),
-            hosts: TextColumn::default(),
-            host_present: Vec::new(),
-            messages: TextColumn::default(),
-            trace_ids: Vec::new(),
-            span_ids: Vec::new(),
-            attributes: FieldsColumn::default(),
-            resources: FieldsColumn::default(),
-        }
+        Self::with_capacity(project, 0, 0)
     }
 
     /// With room for about so many records with so many bytes of text together, so that columns do not grow by steps.

@@ -1,8 +1,8 @@
 //! Messages to a batch, dead letters and counts: the part of the processor without I/O.
 //!
 //! The same range with the same transforms and refusals gives the same result, so a range is prepared again, rather
-//! than copied, when its write is to be repeated. What a collector of this process decoded is taken over the first time:
-//! the rows and their order are those of the decoded payload, only the batches that they lie in may be others.
+//! than copied, when its write is to be repeated. What a collector of this process decoded is taken over the first time,
+//! and changes nothing but the time that it takes.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -66,8 +66,6 @@ pub(crate) struct Prepared {
     pub(crate) letters: Vec<DeadLetter>,
     /// Messages whose header told another number of records.
     pub(crate) miscounted: u64,
-    /// Records were handed over. Prepared again, the range has the same rows, perhaps in other batches.
-    pub(crate) is_handed_over: bool,
 }
 
 /// Makes a range of messages ready. `from` is where the partition stands; the range is not empty.
@@ -88,7 +86,7 @@ pub(crate) fn prepare(
         keys: Vec::new(),
         counts: Vec::new(),
     };
-    let prepared = Prepared { batch, sources: Vec::new(), letters: Vec::new(), miscounted: 0, is_handed_over: false };
+    let prepared = Prepared { batch, sources: Vec::new(), letters: Vec::new(), miscounted: 0 };
     let mut preparation = Preparation { lane, transforms, refusals, prepared, open: Vec::new(), now: now() };
     for planned in range {
         preparation.take(planned);
@@ -96,8 +94,8 @@ pub(crate) fn prepare(
     preparation.prepared
 }
 
-/// Records that were handed over in this number or more are a batch of their own: it is cheaper than copying them.
-const ALONE_ROWS_MIN: usize = 1_000;
+/// A message of so many records or more is a batch of its own: if they were handed over, that is cheaper than copying them.
+const ALONE_RECORDS_MIN: u32 = 1_000;
 
 struct Preparation<'p> {
     lane: &'p Lane,
@@ -136,17 +134,27 @@ impl Preparation<'_> {
         }
         match self.refusals.messages.get(position) {
             Some(MessageRefusal::Whole(reason)) => self.bury_message(project, &planned.delivery, reason.clone()),
-            _ => match message.records.take() {
-                Some(records) => self.adopt(project, &planned.delivery, records),
-                None => self.decode(project, &planned.delivery),
-            },
+            _ => self.store(project, &planned.delivery),
+        }
+    }
+
+    fn store(&mut self, project: usize, delivery: &Delivery) {
+        let is_alone = delivery.message.headers.records >= ALONE_RECORDS_MIN;
+        if is_alone {
+            self.open[project] = None;
+        }
+        match delivery.message.records.take() {
+            Some(records) => self.adopt(project, delivery, records),
+            None => self.decode(project, delivery),
+        }
+        if is_alone {
+            self.open[project] = None;
         }
     }
 
     /// Takes the records that the collector decoded. A range that is prepared again finds them taken, and decodes the
     /// payload: so nothing of it was refused yet.
     fn adopt(&mut self, project: usize, delivery: &Delivery, mut records: Batch) {
-        self.prepared.is_handed_over = true;
         for (index, id) in (0..).zip(&mut records.ids) {
             *id = self.id(delivery, index);
         }
@@ -157,9 +165,8 @@ impl Preparation<'_> {
             self.take_record(project, delivery, row as u32, Ok(records.row(row)));
             kept = row + 1;
         }
-        if kept == 0 && count >= ALONE_ROWS_MIN {
-            self.add_batch(records, vec![delivery.position; count]);
-            self.open[project] = None;
+        if kept == 0 && self.open[project].is_none() {
+            self.open[project] = Some(self.add_batch(records, vec![delivery.position; count]));
             self.counts(project).stored += count as u64;
         } else {
             self.keep(project, delivery, &records, kept..count);

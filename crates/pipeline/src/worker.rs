@@ -209,7 +209,7 @@ impl Worker {
                 Err(reason) => return Ok(Written::Broken { reason }),
             };
             self.bury(&prepared).await?;
-            let Prepared { batch, miscounted, is_handed_over, .. } = prepared;
+            let Prepared { batch, miscounted, .. } = prepared;
             let (next, counts) = (batch.next, batch.counts.clone());
             let is_empty = batch.batches.is_empty();
             crash_point("pipeline.before_write");
@@ -227,8 +227,6 @@ impl Worker {
                     self.context.metrics.miscounted(miscounted);
                     return Ok(Written::Stored);
                 }
-                // The row that it names is looked for in a range that was decoded.
-                Err(WriteError::Rejected { .. }) if is_handed_over => {}
                 Err(WriteError::Rejected { reason, row }) if !is_empty => return Ok(Written::Refused { reason, row }),
                 Err(error) => {
                     retry.pause(&error, &self.context.metrics, &self.stop).await?;

@@ -2,7 +2,7 @@
 
 use model::Batch;
 
-use crate::{Transforms, json, level, logfmt, trace};
+use crate::{Transforms, level, trace};
 
 impl Transforms {
     /// Does to the rows of a batch what [`Transforms::apply`] does to records, where it keeps them and changes their
@@ -16,9 +16,7 @@ impl Transforms {
         let columns = severities.iter_mut().zip(messages.iter()).zip(trace_ids.iter().zip(span_ids.iter()));
         let mut others = Vec::new();
         for (row, ((severity, message), (trace, span))) in columns.enumerate() {
-            let has_fields = self.settings.parse_json && json::looks_like(message)
-                || self.settings.parse_logfmt && logfmt::looks_like(message);
-            if has_fields || has_ids && (trace.is_none() || span.is_none()) {
+            if self.parser(message).is_some() || has_ids && (trace.is_none() || span.is_none()) {
                 others.push(row);
             } else if self.settings.guess_level && severity.is_none() {
                 *severity = level::of_message(message);

@@ -119,15 +119,22 @@ impl Transforms {
     }
 
     fn parse<'t>(&self, text: &'t str) -> Fields<'t> {
+        self.parser(text).and_then(|parse| parse(text)).unwrap_or_default()
+    }
+
+    /// How a message is read that looks as if it spelled out fields.
+    fn parser(&self, text: &str) -> Option<Parser> {
         if self.settings.parse_json && json::looks_like(text) {
-            return json::parse(text).unwrap_or_default();
+            Some(json::parse)
+        } else if self.settings.parse_logfmt && logfmt::looks_like(text) {
+            Some(logfmt::parse)
+        } else {
+            None
         }
-        if self.settings.parse_logfmt && logfmt::looks_like(text) {
-            return logfmt::parse(text).unwrap_or_default();
-        }
-        Fields::new()
     }
 }
+
+type Parser = for<'t> fn(&'t str) -> Option<Fields<'t>>;
 
 impl Default for Transforms {
     /// The default settings at revision 0.

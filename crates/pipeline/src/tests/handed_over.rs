@@ -21,12 +21,11 @@ fn planned(position: u64, messages: &[String], records: Records) -> Planned {
 
 /// All that a range becomes, save when letters are given up.
 fn outcome(prepared: &Prepared) -> impl PartialEq + std::fmt::Debug + use<> {
-    let records: Vec<Record<'static>> =
-        prepared.batch.batches.iter().flat_map(|batch| batch.rows().map(Record::into_owned)).collect();
+    let records: Vec<Vec<Record<'static>>> =
+        prepared.batch.batches.iter().map(|batch| batch.rows().map(Record::into_owned).collect()).collect();
     let letters: Vec<(RecordId, String, Vec<u8>)> =
         prepared.letters.iter().map(|letter| (letter.id, letter.reason.clone(), letter.payload.clone())).collect();
-    let sources: Vec<_> = prepared.sources.iter().flatten().copied().collect();
-    (records, letters, sources, prepared.batch.counts.clone(), prepared.miscounted)
+    (records, letters, prepared.sources.clone(), prepared.batch.counts.clone(), prepared.miscounted)
 }
 
 proptest! {

@@ -218,7 +218,7 @@ fn take(
         }
         Step::Merge(parts) => parts,
     };
-    let sources = sorted_runs(parts).into_iter().map(|run| read(group, run)).collect::<Result<Vec<_>, _>>()?;
+    let sources = sorted_runs(parts).into_iter().map(|run| read(group, run)).collect();
     write_merged(Merge::new(target.clone(), BLOCK_ROWS, sources)?, writer, stop)
 }
 
@@ -235,13 +235,12 @@ fn sorted_runs(parts: &[Part]) -> Vec<Vec<Part>> {
     runs
 }
 
-fn read(group: &[Arc<Segment>], run: Vec<Part>) -> Result<Source<'_>, StoreError> {
-    let columns = |segment: &Segment| Ok::<usize, StoreError>(segment.meta()?.schema.fields().len());
-    let columns = group.iter().map(|segment| columns(segment)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Box::new(run.into_iter().map(move |part| {
-        let all: Vec<usize> = (0..columns[part.segment]).collect();
-        Ok(group[part.segment].read(part.block, &all, None)?.batch)
-    })))
+fn read(group: &[Arc<Segment>], run: Vec<Part>) -> Source<'_> {
+    Box::new(run.into_iter().map(|part| {
+        let segment = &group[part.segment];
+        let all: Vec<usize> = (0..segment.meta()?.schema.fields().len()).collect();
+        Ok(segment.read(part.block, &all, None)?.batch)
+    }))
 }
 
 /// Segments to merge: of one project and day, of one tier, those that follow each other most closely.

@@ -289,6 +289,7 @@ impl Split {
             }
             let Some(part) = parts.last_mut() else { continue };
             let before = part.len();
+            // Rows of a template are spread over the block: side by side once, not once for each hole.
             side_by_side.clear();
             let words = rows.iter().flat_map(|row| self.of(*row));
             side_by_side.extend(words.map(|word| &messages[word.start as usize..word.end as usize]));
