@@ -9,17 +9,20 @@ use crate::queries::Question;
 use crate::report::{Report, Section, median};
 use crate::target::{Target, drop_cached};
 
+/// Of the first questions some wait for what the disk does besides.
+const COLD_REPEATS: u32 = 3;
+
 /// # Errors
 /// An answer is wrong.
 pub async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    let (cold_repeats, warm_repeats) = if bench.quick { (1, 5) } else { (3, 9) };
+    let warm_repeats = if bench.quick { 5 } else { 9 };
     let columns = ["query", "cold ms", "warm ms", "warm least ms", "warm CPU ms"];
     let mut section = Section::new("Queries over the whole day, one user", &columns);
     let data_dir = bench.main_data();
     let questions = Question::all(&bench.corpus, 1);
     let mut cold = vec![Vec::new(); questions.len()];
     let mut starts = Vec::new();
-    for _ in 0..cold_repeats {
+    for _ in 0..COLD_REPEATS {
         for (question, times) in questions.iter().zip(&mut cold) {
             drop_cached(&data_dir)?;
             let target = bench.launch.start(&data_dir).await?;

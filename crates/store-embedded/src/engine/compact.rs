@@ -211,7 +211,7 @@ fn take(
 ) -> Result<bool, StoreError> {
     let parts = match step {
         Step::Copy(part) => {
-            if writer.copy_block(&group[part.segment].stored(part.block)?).map_err(unwritten)? {
+            if writer.copy_block(group[part.segment].stored(part.block)?).map_err(unwritten)? {
                 return Ok(!stop());
             }
             std::slice::from_ref(part)

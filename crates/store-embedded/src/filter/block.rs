@@ -28,7 +28,6 @@ impl BlockFilter {
 
     /// Whether a message of the block may have this folded word.
     pub fn holds_word(&self, folded: &[u8]) -> bool {
-        let token = token(Kind::Word, &[folded]);
-        self.filter.holds(token, &self.fingerprints[self.filter.range(token)])
+        self.filter.holds(token(Kind::Word, &[folded]), &self.fingerprints)
     }
 }

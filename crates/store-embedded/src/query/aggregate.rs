@@ -62,6 +62,7 @@ fn count(
     let mask = plan.predicate.mask(&mut rows, &run_mask(&run, unit.rows()))?;
     let matched = mask.count_set_bits();
     if matched > 0 {
+        let mask = rows.narrow(mask)?;
         let slots = slots(&mut rows, plan, aggregate, &mask, groups)?;
         for (index, metric) in aggregate.metrics.iter().enumerate() {
             add_metric(&mut rows, plan, metric, index, &mask, &slots, groups)?;

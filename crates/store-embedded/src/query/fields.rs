@@ -38,6 +38,7 @@ fn count(unit: &Unit, plan: &Plan, tally: &mut FieldTally) -> Result<(), StoreEr
     if matched == 0 {
         return Ok(());
     }
+    let mask = rows.narrow(mask)?;
     tally.add_records(matched);
     tally.add("service", Kinds::STRING, matched)?;
     tally.add("message", Kinds::STRING, matched)?;

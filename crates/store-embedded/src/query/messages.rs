@@ -55,8 +55,14 @@ impl Told {
         let Some(templates) = rows.templates()? else { return Ok(None) };
         let verdicts = message.verdicts(templates.segment, &templates.dictionary);
         let mut scratch = String::new();
-        let decide = |number| message.decide(&verdicts, &templates.dictionary, number, &mut scratch);
-        let mut decided: Vec<Verdict> = templates.block.numbers().map(decide).collect();
+        let mut decide = |number| message.decide(&verdicts, &templates.dictionary, number, &mut scratch);
+        let mut decided: Vec<Verdict> = if message.is_in_words_only() {
+            let possible = rows.places_of_words(&templates, message)?;
+            let places = possible.into_iter().zip(templates.block.numbers());
+            places.map(|(possible, number)| if possible { decide(number) } else { Verdict::No }).collect()
+        } else {
+            templates.block.numbers().map(decide).collect()
+        };
         if decided.contains(&Verdict::InHole) {
             let open = if message.can_be_in_hole(rows)? { Verdict::Maybe } else { Verdict::No };
             decided.iter_mut().filter(|verdict| **verdict == Verdict::InHole).for_each(|verdict| *verdict = open);

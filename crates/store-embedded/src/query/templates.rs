@@ -31,6 +31,9 @@ pub(super) enum Verdict {
     Maybe,
 }
 
+/// Templates that are asked for a literal at once.
+const RUN_TEMPLATES: usize = 16;
+
 /// Verdicts on the templates of a segment by number, each found when it is first asked for.
 #[derive(Debug)]
 pub(super) struct Verdicts(Box<[AtomicU8]>);
@@ -130,6 +133,11 @@ impl Message {
         message
     }
 
+    /// Whether words with digits are all that is known of a match, so that templates tell little about it.
+    pub(super) fn is_in_words_only(&self) -> bool {
+        self.in_words.is_some() && self.literal.is_none()
+    }
+
     /// Whether a template that can't decide may have a message that matches, if these are the words of its holes.
     pub(super) fn can_be_of_words(&self, words: &[u8]) -> bool {
         self.in_words.as_ref().is_none_or(|in_words| in_words.matches_bytes(words))
@@ -142,8 +150,21 @@ impl Message {
 
     /// The verdicts on the templates of a segment.
     pub(super) fn verdicts(&self, segment: u64, dictionary: &Dictionary) -> Arc<Verdicts> {
-        let new = || Arc::new(Verdicts((0..=dictionary.len()).map(|_| AtomicU8::new(0)).collect()));
+        let new = || Arc::new(self.first_verdicts(dictionary));
         self.verdicts.lock().entry(segment).or_insert_with(new).clone()
+    }
+
+    /// Most templates lack the literal, and are told without a look at each: texts that follow each other are one text.
+    fn first_verdicts(&self, dictionary: &Dictionary) -> Verdicts {
+        let mut verdicts: Box<[AtomicU8]> = (0..=dictionary.len()).map(|_| AtomicU8::new(0)).collect();
+        if let Some(literal) = &self.literal {
+            for (run, verdicts) in dictionary.runs(RUN_TEMPLATES).zip(verdicts[1..].chunks_mut(RUN_TEMPLATES)) {
+                if !literal.matches(run) {
+                    verdicts.fill_with(|| AtomicU8::new(Verdict::No as u8));
+                }
+            }
+        }
+        Verdicts(verdicts)
     }
 
     /// The verdict on a template by its number. Number 0 is no template: maybe.
@@ -212,8 +233,15 @@ impl Message {
 
 impl Verdict {
     /// From its number; None: not decided yet.
+    #[inline]
     fn of(number: u8) -> Option<Self> {
-        [Self::Yes, Self::No, Self::InHole, Self::Maybe].into_iter().find(|verdict| *verdict as u8 == number)
+        match number {
+            1 => Some(Self::Yes),
+            2 => Some(Self::No),
+            3 => Some(Self::InHole),
+            4 => Some(Self::Maybe),
+            _ => None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::take_record_batch;
+use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{Int64Type, SchemaRef, UInt32Type};
 use model::RecordId;
 use model::cursor::SortKey;
@@ -37,12 +37,9 @@ impl Unit {
             let block = &meta.blocks[*block];
             block.ts_max >= range.start && block.ts_min < range.end
         };
-        let blocks = match needs {
-            Needs::Nothing => (0..meta.blocks.len()).filter(overlaps).collect(),
-            needs => segment.filter_blocks(needs)?.into_iter().filter(overlaps).collect::<Vec<_>>(),
-        };
+        let within: Vec<usize> = (0..meta.blocks.len()).filter(overlaps).collect();
         let unit = |block| Unit::Block { segment: segment.clone(), meta: meta.clone(), block };
-        Ok(blocks.into_iter().map(unit).collect())
+        Ok(segment.filter_blocks(needs, &within)?.into_iter().map(unit).collect())
     }
 
     /// Every unit of a snapshot that overlaps the range and may hold what is needed.
@@ -133,6 +130,8 @@ pub(super) struct Templates {
 #[derive(Debug)]
 pub(super) struct Rows<'u> {
     pub(super) unit: &'u Unit,
+    /// Which rows of the unit these are, rising; None: all.
+    picked: Option<Vec<u32>>,
     columns: Vec<Option<ArrayRef>>,
     templates: Option<Templates>,
     /// Read so far.
@@ -141,11 +140,32 @@ pub(super) struct Rows<'u> {
 
 impl<'u> Rows<'u> {
     pub(super) fn new(unit: &'u Unit) -> Self {
-        Self { unit, columns: vec![None; unit.schema().fields().len()], templates: None, bytes: 0 }
+        Self { unit, picked: None, columns: vec![None; unit.schema().fields().len()], templates: None, bytes: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.unit.rows()
+        self.picked.as_ref().map_or(self.unit.rows(), Vec::len)
+    }
+
+    /// Goes on with the rows of a mask when these are few: of a column that was not read yet only they are. Gives the
+    /// mask for the rows that it goes on with.
+    pub(super) fn narrow(&mut self, mask: BooleanBuffer) -> Result<BooleanBuffer, StoreError> {
+        let matched = mask.count_set_bits();
+        if !self.are_few(matched) {
+            return Ok(mask);
+        }
+        let picked: Vec<u32> = mask.set_indices_u32().collect();
+        let indexes = UInt32Array::from(picked.clone());
+        for column in self.columns.iter_mut().flatten() {
+            *column = take(column, &indexes, None).map_err(internal)?;
+        }
+        self.picked = Some(picked);
+        Ok(BooleanBuffer::new_set(matched))
+    }
+
+    /// Whether so many rows are better read by themselves than with all others.
+    fn are_few(&self, rows: usize) -> bool {
+        self.picked.is_none() && rows * 8 < self.len() && matches!(self.unit, Unit::Block { .. })
     }
 
     /// Reads those of these columns that were not read yet, at once.
@@ -157,7 +177,7 @@ impl<'u> Rows<'u> {
         if missing.is_empty() {
             return Ok(());
         }
-        let (batch, bytes) = self.unit.read(&missing, None)?;
+        let (batch, bytes) = self.unit.read(&missing, self.picked.as_deref())?;
         self.bytes += bytes;
         for (column, array) in missing.into_iter().zip(batch.columns()) {
             self.columns[column] = Some(array.clone());
@@ -172,8 +192,7 @@ impl<'u> Rows<'u> {
 
     /// A column of some rows only, unless it was read whole before.
     pub(super) fn column_at(&mut self, column: usize, rows: &[u32]) -> Result<Sparse, StoreError> {
-        let sparse = rows.len() * 8 < self.len() && matches!(self.unit, Unit::Block { .. });
-        if self.columns[column].is_some() || !sparse {
+        if self.columns[column].is_some() || !self.are_few(rows.len()) {
             return Ok(Sparse::Whole(self.column(column)?));
         }
         let (batch, bytes) = self.unit.read(&[column], Some(rows))?;
@@ -184,6 +203,10 @@ impl<'u> Rows<'u> {
     /// The templates of the messages, when these are stored so and were not read yet.
     pub(super) fn templates(&mut self) -> Result<Option<Templates>, StoreError> {
         let Unit::Block { segment, block, .. } = self.unit else { return Ok(None) };
+        // They are of all rows.
+        if self.picked.is_some() {
+            return Ok(None);
+        }
         if self.templates.is_none() && self.columns[columns::MESSAGE].is_none() {
             let (dictionary, templates, bytes) = segment.templates(*block)?;
             self.bytes += bytes;
@@ -196,7 +219,7 @@ impl<'u> Rows<'u> {
     pub(super) fn may_hold(&self, needs: &Needs) -> Result<bool, StoreError> {
         match self.unit {
             Unit::Chunk(_) => Ok(true),
-            Unit::Block { segment, block, .. } => segment.may_hold(*block, needs),
+            Unit::Block { segment, block, .. } => Ok(!segment.filter_blocks(needs, &[*block])?.is_empty()),
         }
     }
 
@@ -233,6 +256,23 @@ impl<'u> Rows<'u> {
             *matches = states.into_iter().map(|state| automaton.matches(state)).collect();
         }
         Ok(matches)
+    }
+
+    /// By place, whether messages of a template can match by the words in its holes, or have no template.
+    pub(super) fn places_of_words(
+        &mut self,
+        templates: &Templates,
+        message: &Message,
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut possible: Vec<bool> = templates.block.numbers().map(|number| number == 0).collect();
+        let Unit::Block { segment, block, .. } = self.unit else { return Ok(possible) };
+        let with_holes = templates.block.numbers().map(|number| templates.dictionary.holes(number) > 0).collect();
+        let (words, bytes) = segment.words_of(*block, &templates.block, with_holes)?;
+        self.bytes += bytes;
+        for (place, possible) in possible.iter_mut().enumerate() {
+            *possible |= words.bytes(place).is_some_and(|words| message.can_be_of_words(words));
+        }
+        Ok(possible)
     }
 
     /// The words that stand in holes of templates, as [`Segment::words`] gives them.

@@ -184,7 +184,7 @@ pub(super) fn codes(
         Some(Strings::Dictionary { keys, values }) => {
             let text =
                 |value: Option<&str>| value.map_or(Value::Null, |text| Value::String(Cow::Owned(text.to_owned())));
-            if mask.count_set_bits() == mask.len() && keys.null_count() == 0 {
+            if mask.count_set_bits() == mask.len() && keys.null_count() == 0 && values.len() <= keys.len() {
                 codes.values = values.iter().map(text).collect();
                 codes.rows.clear();
                 codes.rows.extend(keys.values().iter().map(|key| *key as u32));

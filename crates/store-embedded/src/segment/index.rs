@@ -2,11 +2,11 @@
 //!
 //! Layout, little-endian: magic (8 bytes), version u32, blocks u32, columns u32, offset of the filters u64, their length
 //! u64, the dictionary of templates (a frame); for each block: rows u32, ts_min i64, ts_max i64, the units of `ts` and
-//! `observed` in nanoseconds u32 each, filter (seed u64, segment u32, segments u32), offset of its fingerprints in the
-//! filters u64, of its messages the templates and the rows (two frames), the parts of the words u32 and their frames, then
+//! `observed` in nanoseconds u32 each, of its messages the templates and the rows (two frames), the parts of the words u32 and their frames, then
 //! for each column the CRC32C of its chunk
-//! u32 and the rows that have a value u32; for each column: dictionary u8; for each [`FILTER_PAGE`] bytes of the filters
-//! their CRC32C u32. A frame is: offset in the file u64, length u32, length unpacked u32, CRC32C u32. The manifest has
+//! u32 and the rows that have a value u32; for each column: dictionary u8; the groups of filters u32, for each its
+//! shape (seed u64, segment u32, segments u32), its offset in the filters u64, its blocks u32 and the number of each u32;
+//! for each [`FILTER_PAGE`] bytes of the filters their CRC32C u32. A frame is: offset in the file u64, length u32, length unpacked u32, CRC32C u32. The manifest has
 //! the checksum of the index and all that follows it.
 
 use bytes::{Buf, BufMut};
@@ -15,7 +15,7 @@ use super::BlockMeta;
 use crate::filter::Filter;
 
 const MAGIC: &[u8; 8] = b"devlogsx";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Bytes of filters under one checksum, so that a lookup need not read a whole filter to trust it.
 pub(super) const FILTER_PAGE: usize = 4096;
 
@@ -27,6 +27,7 @@ pub(super) struct Index {
     pub(super) dictionary: FramePlace,
     pub(super) blocks: Vec<IndexBlock>,
     pub(super) columns: Vec<IndexColumn>,
+    pub(super) filter_groups: Vec<FilterGroup>,
     pub(super) filter_crcs: Vec<u32>,
 }
 
@@ -35,13 +36,20 @@ pub(super) struct IndexBlock {
     pub(super) meta: BlockMeta,
     /// Nanoseconds in one of what the columns `ts` and `observed` count.
     pub(super) units: [u32; 2],
-    pub(super) filter: Filter,
-    /// From the beginning of the filters.
-    pub(super) fingerprints: u64,
     pub(super) templates: FramePlace,
     pub(super) rows: FramePlace,
     pub(super) words: Vec<FramePlace>,
     pub(super) chunks: Vec<IndexChunk>,
+}
+
+/// Filters of one shape, as [`super::filters`] lays them out. Blocks in no group pass every filter.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct FilterGroup {
+    pub(super) filter: Filter,
+    /// Rising.
+    pub(super) blocks: Vec<u32>,
+    /// From the beginning of the filters.
+    pub(super) offset: u64,
 }
 
 /// Where a Zstandard frame stands.
@@ -68,6 +76,31 @@ impl FramePlace {
             plain: input.try_get_u32_le().ok()?,
             crc: input.try_get_u32_le().ok()?,
         })
+    }
+}
+
+impl FilterGroup {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u64_le(self.filter.seed);
+        out.put_u32_le(self.filter.segment);
+        out.put_u32_le(self.filter.segments);
+        out.put_u64_le(self.offset);
+        out.put_u32_le(self.blocks.len() as u32);
+        self.blocks.iter().for_each(|block| out.put_u32_le(*block));
+    }
+
+    /// None also when it has a block that the segment does not have, or ends behind the filters.
+    fn decode(input: &mut &[u8], blocks: u32, filters_len: u64) -> Option<Self> {
+        let seed = input.try_get_u64_le().ok()?;
+        let (segment, segments) = (input.try_get_u32_le().ok()?, input.try_get_u32_le().ok()?);
+        let offset = input.try_get_u64_le().ok()?;
+        let members = input.try_get_u32_le().ok()?;
+        let member = |_| input.try_get_u32_le().ok().filter(|block| *block < blocks);
+        let blocks = (0..members).map(member).collect::<Option<_>>()?;
+        let filter = Filter { seed, segment, segments };
+        let len = (filter.len() as u64).checked_mul(members.into())?;
+        let fits = segment.is_power_of_two() && offset.checked_add(len)? <= filters_len;
+        fits.then_some(Self { filter, blocks, offset })
     }
 }
 
@@ -106,10 +139,6 @@ impl Index {
             out.put_i64_le(block.meta.ts_min);
             out.put_i64_le(block.meta.ts_max);
             block.units.iter().for_each(|unit| out.put_u32_le(*unit));
-            out.put_u64_le(block.filter.seed);
-            out.put_u32_le(block.filter.segment);
-            out.put_u32_le(block.filter.segments);
-            out.put_u64_le(block.fingerprints);
             block.templates.encode(&mut out);
             block.rows.encode(&mut out);
             out.put_u32_le(block.words.len() as u32);
@@ -120,6 +149,8 @@ impl Index {
             }
         }
         self.columns.iter().for_each(|column| out.put_u8(u8::from(column.dictionary)));
+        out.put_u32_le(self.filter_groups.len() as u32);
+        self.filter_groups.iter().for_each(|group| group.encode(&mut out));
         self.filter_crcs.iter().for_each(|crc| out.put_u32_le(*crc));
         out
     }
@@ -147,6 +178,10 @@ impl Index {
             columns: (0..columns)
                 .map(|_| Some(IndexColumn { dictionary: input.try_get_u8().ok()? != 0 }))
                 .collect::<Option<_>>()?,
+            filter_groups: {
+                let groups = input.try_get_u32_le().ok()?;
+                (0..groups).map(|_| FilterGroup::decode(input, blocks, filters_len)).collect::<Option<_>>()?
+            },
             filter_crcs: (0..filters_len.div_ceil(FILTER_PAGE as u64))
                 .map(|_| input.try_get_u32_le().ok())
                 .collect::<Option<_>>()?,
@@ -158,13 +193,9 @@ fn decode_block(input: &mut &[u8], columns: u32) -> Option<IndexBlock> {
     let rows = input.try_get_u32_le().ok()? as usize;
     let (ts_min, ts_max) = (input.try_get_i64_le().ok()?, input.try_get_i64_le().ok()?);
     let units = [input.try_get_u32_le().ok()?, input.try_get_u32_le().ok()?];
-    let seed = input.try_get_u64_le().ok()?;
-    let (segment, segments) = (input.try_get_u32_le().ok()?, input.try_get_u32_le().ok()?);
     Some(IndexBlock {
         meta: BlockMeta { rows, ts_min, ts_max },
         units,
-        filter: Filter { seed, segment, segments },
-        fingerprints: input.try_get_u64_le().ok()?,
         templates: FramePlace::decode(input)?,
         rows: FramePlace::decode(input)?,
         words: {

@@ -408,6 +408,17 @@ impl Dictionary {
         text(&self.texts, &self.ends, usize::from(number) - 1)
     }
 
+    /// The texts of each so many templates after the other, in the order of their numbers.
+    pub(crate) fn runs(&self, templates: usize) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.chunks(templates).map(move |ends| {
+            let end = ends.last().map_or(start, |end| *end as usize);
+            let run = &self.texts[start..end];
+            start = end;
+            run
+        })
+    }
+
     /// The holes of a template.
     pub(crate) fn holes(&self, number: u16) -> usize {
         usize::from(number).checked_sub(1).map_or(0, |at| usize::from(self.holes[at]))

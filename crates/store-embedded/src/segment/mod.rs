@@ -12,6 +12,7 @@
 
 mod block_templates;
 mod cache;
+mod filters;
 mod index;
 mod messages;
 mod read;

@@ -21,12 +21,11 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use store::StoreError;
 
 use super::cache::{Opened, SegmentCache};
-use super::index::{FILTER_PAGE, FramePlace, Index, IndexBlock};
+use super::index::{FramePlace, Index, IndexBlock};
 use super::messages::Frame;
 use super::stored::{Chunks, StoredBlock};
 use super::{SegmentEntry, SegmentMeta};
 use crate::columns::{self, FieldColumn};
-use crate::filter::Needs;
 
 /// One file of records, opened when it is first asked for more than its entry.
 #[derive(Debug)]
@@ -62,29 +61,6 @@ impl Segment {
     /// Corrupt, with the file's name, when it is damaged or gone.
     pub fn meta(&self) -> Result<Arc<SegmentMeta>, StoreError> {
         Ok(self.opened()?.meta.clone())
-    }
-
-    /// The blocks that may hold what is needed, rising.
-    ///
-    /// # Errors
-    /// As [`Segment::meta`].
-    pub fn filter_blocks(&self, needs: &Needs) -> Result<Vec<usize>, StoreError> {
-        let opened = self.opened()?;
-        let mut blocks = Vec::new();
-        for block in 0..opened.index.blocks.len() {
-            if self.passes(&opened, block, needs)? {
-                blocks.push(block);
-            }
-        }
-        Ok(blocks)
-    }
-
-    /// Whether a block may hold what is needed.
-    ///
-    /// # Errors
-    /// As [`Segment::meta`].
-    pub(crate) fn may_hold(&self, block: usize, needs: &Needs) -> Result<bool, StoreError> {
-        self.passes(&*self.opened()?, block, needs)
     }
 
     /// Reads the columns of one block in the order of `columns` (indexes into the schema, each once; may be empty);
@@ -159,7 +135,7 @@ impl Segment {
         let stored = |place: FramePlace| Ok(Frame { packed: self.packed(&opened, place)?, plain: place.plain });
         Ok(StoredBlock {
             chunks: self.chunks(&opened, block, &columns)?,
-            fingerprints: self.filter_part(&opened, index.fingerprints as usize, index.filter.len())?,
+            filter: self.filter_of(&opened, block)?,
             dictionary: self.dictionary(&opened)?.clone(),
             templates: self.block_templates(&opened, &index)?,
             rows: stored(index.rows)?,
@@ -171,8 +147,11 @@ impl Segment {
     }
 
     pub(super) fn index_block<'o>(&self, opened: &'o Opened, block: usize) -> Result<&'o IndexBlock, StoreError> {
-        let missing = || StoreError::Internal(format!("{} has no such block", self.entry.file_name()));
-        opened.index.blocks.get(block).ok_or_else(missing)
+        opened.index.blocks.get(block).ok_or_else(|| self.no_such_block())
+    }
+
+    pub(super) fn no_such_block(&self) -> StoreError {
+        StoreError::Internal(format!("{} has no such block", self.entry.file_name()))
     }
 
     /// A frame of ours, unpacked.
@@ -314,56 +293,7 @@ impl Segment {
         Ok(Chunks { len: self.entry.bytes, parts })
     }
 
-    fn passes(&self, opened: &Opened, block: usize, needs: &Needs) -> Result<bool, StoreError> {
-        match needs {
-            Needs::Nothing => Ok(true),
-            Needs::Token(token) => {
-                let block = &opened.index.blocks[block];
-                let range = block.filter.range(*token);
-                if range.is_empty() {
-                    return Ok(true);
-                }
-                let part = self.filter_part(opened, block.fingerprints as usize + range.start, range.len())?;
-                Ok(block.filter.holds(*token, &part))
-            }
-            Needs::All(all) => {
-                for needs in all {
-                    if !self.passes(opened, block, needs)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            }
-            Needs::Any(any) => {
-                for needs in any {
-                    if self.passes(opened, block, needs)? {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
-            }
-        }
-    }
-
-    /// Reads a part of the filters, in whole pages to hold them against their checksums.
-    fn filter_part(&self, opened: &Opened, start: usize, len: usize) -> Result<Bytes, StoreError> {
-        let index = &opened.index;
-        let first = start / FILTER_PAGE;
-        let end = (start + len).next_multiple_of(FILTER_PAGE).min(index.filters_len as usize);
-        let from = first * FILTER_PAGE;
-        let pages = self.pread(&opened.file, index.filters + from as u64, end.saturating_sub(from))?;
-        for (page, crc) in pages.chunks(FILTER_PAGE).zip(&index.filter_crcs[first..]) {
-            if crc32c::crc32c(page) != *crc {
-                return Err(self.corrupt("the checksum of a filter is wrong"));
-            }
-        }
-        if start - from + len > pages.len() {
-            return Err(self.corrupt("a filter is cut off"));
-        }
-        Ok(pages.slice(start - from..start - from + len))
-    }
-
-    fn pread(&self, file: &File, start: u64, len: usize) -> Result<Bytes, StoreError> {
+    pub(super) fn pread(&self, file: &File, start: u64, len: usize) -> Result<Bytes, StoreError> {
         if start.checked_add(len as u64).is_none_or(|end| end > self.entry.bytes) {
             return Err(self.corrupt("it points past its own end"));
         }

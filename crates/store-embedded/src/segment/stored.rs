@@ -11,13 +11,14 @@ use parquet::file::reader::{ChunkReader, Length};
 use super::block_templates::BlockTemplates;
 use super::index::IndexBlock;
 use super::messages::{Dictionary, Frame};
+use crate::filter::Filter;
 
 /// A block as it stands in a file.
 pub(crate) struct StoredBlock {
     pub(super) parquet: Arc<ParquetMetaData>,
     pub(super) block: usize,
     pub(super) chunks: Chunks,
-    pub(super) fingerprints: Bytes,
+    pub(super) filter: (Filter, Vec<u8>),
     pub(super) dictionary: Arc<Dictionary>,
     pub(super) templates: BlockTemplates,
     pub(super) rows: Frame,

@@ -19,12 +19,13 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
+use super::filters;
 use super::index::{FILTER_PAGE, FramePlace, Index, IndexBlock, IndexChunk, IndexColumn};
 use super::messages::{Encoder, Frame};
 use super::stored::StoredBlock;
 use super::{BLOCK_ROWS, BlockMeta, Day, SegmentEntry};
 use crate::columns::{self, FIXED, Strings};
-use crate::filter::Tokens;
+use crate::filter::{Filter, Tokens};
 use crate::merge::Key;
 
 /// Text columns with at most this many distinct values in their first block are read as dictionaries.
@@ -37,7 +38,8 @@ pub(crate) struct SegmentWriter {
     zstd_level: i32,
     open: Option<Open>,
     index: Index,
-    fingerprints: Vec<u8>,
+    /// Of each block.
+    filters: Vec<(Filter, Vec<u8>)>,
     tokens: Tokens,
 }
 
@@ -102,7 +104,7 @@ impl SegmentWriter {
             zstd_level,
             open: None,
             index: Index::default(),
-            fingerprints: Vec::new(),
+            filters: Vec::new(),
             tokens: Tokens::default(),
         }
     }
@@ -144,22 +146,19 @@ impl SegmentWriter {
         let rows = block.columns().iter().map(|array| (array.len() - array.null_count()) as u32);
         let chunks = crcs.into_iter().zip(rows).map(|(crc, rows)| IndexChunk { crc, rows }).collect();
         self.tokens.add_batch(block).map_err(io::Error::other)?;
-        let (filter, mut filter_bytes) = self.tokens.take_filter();
         let meta = BlockMeta {
             rows: block.num_rows(),
             ts_min: Key::at(block, 0).ts,
             ts_max: Key::at(block, block.num_rows() - 1).ts,
         };
-        let fingerprints = self.fingerprints.len() as u64;
-        let index = IndexBlock { meta, units, filter, fingerprints, templates, rows: in_rows, words, chunks };
-        self.index.blocks.push(index);
-        self.fingerprints.append(&mut filter_bytes);
+        self.index.blocks.push(IndexBlock { meta, units, templates, rows: in_rows, words, chunks });
+        self.filters.push(self.tokens.take_filter());
         Ok(())
     }
 
     /// Appends a block of another segment as it is packed there. False, and nothing is written: it has to be unpacked
     /// and given to [`SegmentWriter::write_block`], as the first block of a segment has.
-    pub(crate) fn copy_block(&mut self, block: &StoredBlock) -> io::Result<bool> {
+    pub(crate) fn copy_block(&mut self, block: StoredBlock) -> io::Result<bool> {
         let Some(open) = &mut self.open else { return Ok(false) };
         let Some(templates) = open.messages.adopt(&block.dictionary, &block.templates)? else { return Ok(false) };
         let mut group = open.file.next_row_group().map_err(storage)?;
@@ -171,9 +170,8 @@ impl SegmentWriter {
         let templates = open.write_frame(&templates)?;
         let rows = open.write_frame(&block.rows)?;
         let words = open.write_frames(&block.words)?;
-        let fingerprints = self.fingerprints.len() as u64;
-        self.index.blocks.push(IndexBlock { fingerprints, templates, rows, words, ..block.index.clone() });
-        self.fingerprints.extend_from_slice(&block.fingerprints);
+        self.index.blocks.push(IndexBlock { templates, rows, words, ..block.index });
+        self.filters.push(block.filter);
         Ok(true)
     }
 
@@ -184,9 +182,11 @@ impl SegmentWriter {
         let dictionary = std::mem::replace(&mut open.messages, Encoder::new(self.zstd_level)?).finish()?;
         self.index.dictionary = open.write_frame(&dictionary)?;
         self.index.filters = open.file.bytes_written() as u64;
-        self.index.filters_len = self.fingerprints.len() as u64;
-        self.index.filter_crcs = self.fingerprints.chunks(FILTER_PAGE).map(crc32c::crc32c).collect();
-        open.file.write_all(&self.fingerprints)?;
+        let (groups, filters) = filters::transpose(self.filters);
+        self.index.filter_groups = groups;
+        self.index.filters_len = filters.len() as u64;
+        self.index.filter_crcs = filters.chunks(FILTER_PAGE).map(crc32c::crc32c).collect();
+        open.file.write_all(&filters)?;
         let tail = open.file.bytes_written() as u64;
         open.sync_sink()?.drain()?;
         open.file.inner_mut().crc = 0;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use model::TraceId;
 use store::StoreError;
 
-use super::{all, batch, now, open, quiet, records};
+use super::{all, batch, holding, now, open, quiet, records};
 use crate::Engine;
 use crate::filter::Needs;
 use crate::verify::verify;
@@ -84,8 +84,8 @@ fn a_damaged_segment_is_named_and_the_others_stay_readable() {
         for segment in engine.snapshot("p").segments {
             let meta = segment.meta();
             let read = meta.and_then(|meta| {
-                segment.filter_blocks(&Needs::trace_id(TraceId([9; 16])))?;
-                segment.filter_blocks(&Needs::word(b"message"))?;
+                holding(&segment, &Needs::trace_id(TraceId([9; 16])))?;
+                holding(&segment, &Needs::word(b"message"))?;
                 segment.read(0, &(0..meta.schema.fields().len()).collect::<Vec<_>>(), None)
             });
             match read {

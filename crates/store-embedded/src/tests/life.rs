@@ -8,7 +8,7 @@ use model::position::Position;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use store::{SeenKey, StoreError, WriteError};
 
-use super::{INCARNATION, LANE, SECOND, all, batch, halt, now, open, quiet, record, records, sorted};
+use super::{INCARNATION, LANE, SECOND, all, batch, halt, holding, now, open, quiet, record, records, sorted};
 use crate::columns::{self, FIXED};
 use crate::filter::Needs;
 use crate::merge::Key;
@@ -172,7 +172,7 @@ fn blocks_are_found_read_in_part_and_merged() {
     assert_eq!((days, meta.blocks.len()), (1, 50_000_usize.div_ceil(BLOCK_ROWS)));
 
     let block_of = |n: usize| n / BLOCK_ROWS;
-    let only = |needs: &Needs| segment.filter_blocks(needs).expect("has filters");
+    let only = |needs: &Needs| holding(segment, needs).expect("has filters");
     assert!(only(&Needs::field("request", "req-40000")).contains(&block_of(40_000)));
     assert!(only(&Needs::id(written[20_000].id)).contains(&block_of(20_000)));
     let trace = written[30_001].trace_id.unwrap_or(TraceId([1; 16]));
@@ -230,7 +230,7 @@ fn blocks_that_overlap_a_little_are_copied() {
     assert!(blocks.len() > written.len().div_ceil(BLOCK_ROWS), "some were copied as they were: {blocks:?}");
     assert!(blocks.windows(2).any(|pair| pair[0].ts_max > pair[1].ts_min), "also where they overlap: {blocks:?}");
     for at in [0, 39_999, 40_005, 60_000, 119_999] {
-        let held = segment.filter_blocks(&Needs::id(written[at].id)).expect("has filters");
+        let held = holding(segment, &Needs::id(written[at].id)).expect("has filters");
         let holds = |block: &usize| {
             let wanted = [columns::TS, columns::OBSERVED, columns::ORIGIN, columns::IDX];
             let keys = segment.read(*block, &wanted, None).expect("readable").batch;

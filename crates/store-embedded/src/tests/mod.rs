@@ -14,10 +14,12 @@ use std::time::{Duration, SystemTime};
 
 use model::position::{Incarnation, Partition, Position};
 use model::{Batch, Fields, Record, RecordId, Severity, SpanId, TraceId, Value};
-use store::{Counts, SeenKey, WriteBatch};
+use store::{Counts, SeenKey, StoreError, WriteBatch};
 
 use crate::chunk::Snapshot;
 use crate::columns::RecordReader;
+use crate::filter::Needs;
+use crate::segment::Segment;
 use crate::{EmbeddedStoreConfig, Engine};
 
 pub(crate) const INCARNATION: Incarnation = Incarnation(7);
@@ -41,6 +43,12 @@ pub(crate) fn open(dir: &Path) -> Arc<Engine> {
 pub(crate) fn halt(engine: Arc<Engine>) {
     engine.stop();
     drop(engine);
+}
+
+/// The blocks of a segment that may hold what is needed.
+pub(crate) fn holding(segment: &Segment, needs: &Needs) -> Result<Vec<usize>, StoreError> {
+    let blocks: Vec<usize> = (0..segment.meta()?.blocks.len()).collect();
+    segment.filter_blocks(needs, &blocks)
 }
 
 pub(crate) fn now() -> i64 {
