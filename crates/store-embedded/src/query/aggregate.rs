@@ -14,7 +14,7 @@ use store::{Aggregate, AggregateRow, Metric, MetricFn, Stats, StoreError};
 use super::control::{self, Control};
 use super::plan::Plan;
 use super::unit::{Rows, Unit, run_mask};
-use super::values::{Codes, UNASKED, codes, numbers};
+use super::values::{Codes, UNASKED, codes, counted, numbers};
 use crate::chunk::Snapshot;
 
 pub(super) fn aggregate(
@@ -47,6 +47,9 @@ fn count(
     groups: &mut Groups,
     stats: &mut Stats,
 ) -> Result<(), StoreError> {
+    if let Some(counts) = counted_of(unit, plan, aggregate)? {
+        return add_counted(unit, aggregate, counts, groups, stats);
+    }
     let mut rows = Rows::new(unit);
     let run = rows.within(&plan.range)?;
     // A bare count needs no rows.
@@ -70,6 +73,47 @@ fn count(
         groups.check()?;
     }
     super::add_scanned(stats, &run, matched, rows.bytes);
+    Ok(())
+}
+
+/// The values of the only grouping field and their rows, when all rows are counted, in one bucket, and the index tells.
+fn counted_of(
+    unit: &Unit,
+    plan: &Plan,
+    aggregate: &Aggregate,
+) -> Result<Option<Vec<(Value<'static>, u64)>>, StoreError> {
+    let (min, max) = unit.times();
+    let in_one_bucket = |interval| bucket_start(min, interval) == bucket_start(max, interval);
+    match &aggregate.group_by[..] {
+        [field]
+            if plan.counts_all(unit)
+                && aggregate.metrics.iter().all(is_bare)
+                && aggregate.interval.is_none_or(in_one_bucket) =>
+        {
+            counted(unit, field)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn add_counted(
+    unit: &Unit,
+    aggregate: &Aggregate,
+    counts: Vec<(Value<'static>, u64)>,
+    groups: &mut Groups,
+    stats: &mut Stats,
+) -> Result<(), StoreError> {
+    let mut bytes = Vec::new();
+    for (value, rows) in counts {
+        bytes.clear();
+        if let Some(interval) = aggregate.interval {
+            Groups::push_start(bucket_start(unit.times().0, interval), &mut bytes);
+        }
+        key::encode(&value, &mut bytes);
+        let slot = groups.slot(&bytes)?;
+        groups.accumulators(slot).iter_mut().for_each(|metric| metric.add_count(rows));
+    }
+    super::add_scanned(stats, &(0..unit.rows()), unit.rows(), 0);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use model::{Level, RecordId, TraceId};
 use store::{Scan, StoreError};
 
 use super::filter::Predicate;
+use super::unit::Unit;
 use crate::filter::Needs;
 
 /// A scan made ready to run.
@@ -32,6 +33,11 @@ impl Plan {
             needs: needs(&scan.query),
             predicate: Predicate::new(&scan.query, &scan.project),
         })
+    }
+
+    /// Whether every row of a unit matches, whatever it holds.
+    pub(super) fn counts_all(&self, unit: &Unit) -> bool {
+        matches!(self.predicate, Predicate::All) && unit.is_within(&self.range)
     }
 }
 

@@ -1,18 +1,21 @@
 //! The embedded store against the reference store.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::cursor::Order;
 use model::position::{Incarnation, Partition, Position};
 use model::query::words::TextMatcher;
-use model::query::{self, Query};
+use model::query::{self, Field, Query};
 use model::{Batch, Record, RecordId, Severity, Value};
 use serde_json::json;
-use store::{QueryLimits, Scan, Search, Store, StoreError, WriteBatch, conformance};
+use store::{
+    Aggregate, Histogram, Metric, MetricFn, QueryLimits, Scan, Search, Store, StoreError, WriteBatch, conformance,
+};
 
-use crate::tests::{batch, record};
+use crate::tests::{batch, record, records};
 use crate::{EmbeddedStore, EmbeddedStoreConfig};
 
 async fn opened(dir: &tempfile::TempDir) -> EmbeddedStore {
@@ -63,6 +66,61 @@ async fn parts_of_words_with_digits_are_found_in_segments() {
         let found: Vec<_> = found.iter().map(|record| record.message.as_ref()).collect();
         assert_eq!(found, expected, "{part}");
     }
+}
+
+/// Grouped counts of whole blocks come from the index, those of parts of blocks and of what is in memory from rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_of_the_index_are_those_of_the_rows() {
+    const SECOND: i64 = 1_000_000_000;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let config = EmbeddedStoreConfig { compaction_fan_in: 2, ..EmbeddedStoreConfig::new(dir.path()) };
+    let store = EmbeddedStore::open(config).await.expect("a new directory opens");
+    let mut records = records(0, 40_000, 0);
+    // In the last block there are too many to be counted.
+    records[35_000..].iter_mut().for_each(|record| record.host = Some(record.message.clone()));
+    store.write(batch(0, 1, &records[..20_000])).await.expect("a write");
+    store.write(batch(1, 2, &records[20_000..])).await.expect("a write");
+    let in_memory = grouped_counts(&store).await;
+    store.flush().await.expect("a flush");
+    assert_eq!(grouped_counts(&store).await, in_memory);
+    store.write(batch(2, 3, &self::records(40_000, 40_000, 0))).await.expect("a write");
+    let in_memory = grouped_counts(&store).await;
+    store.flush().await.expect("a flush");
+    let since = Instant::now();
+    while store.status().await.expect("a status").segments > 1 {
+        assert!(since.elapsed() < Duration::from_secs(20), "the segments are not merged");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(grouped_counts(&store).await, in_memory, "blocks are copied with their counts");
+    let (_, stats) = store.aggregate(grouped(Field::Service, None, 0..80 * SECOND)).await.expect("an aggregate");
+    assert_eq!((stats.matched, stats.scanned_bytes), (Some(80_000), 0), "no row was read");
+    store.close().await.expect("the store closes");
+}
+
+fn grouped(field: Field, interval: Option<i64>, range: Range<i64>) -> Aggregate {
+    let scan = Scan { project: "p".into(), range, query: Arc::new(Query::All), limits: QueryLimits::default() };
+    let metrics = vec![Metric { function: MetricFn::Count, field: None }];
+    Aggregate { scan, group_by: vec![field], interval, metrics, order: None, limit: 1000 }
+}
+
+/// What every grouping that the index may answer says of the whole time, of a part of it, and of short and long buckets.
+async fn grouped_counts(store: &EmbeddedStore) -> Vec<String> {
+    const SECOND: i64 = 1_000_000_000;
+    let mut answers = Vec::new();
+    for field in [Field::Level, Field::SeverityNumber, Field::Service, Field::Host] {
+        for range in [0..80 * SECOND, 5 * SECOND..69 * SECOND] {
+            for interval in [None, Some(7 * SECOND), Some(3600 * SECOND)] {
+                let aggregate = grouped(field.clone(), interval, range.clone());
+                let scan = aggregate.scan.clone();
+                answers.push(format!("{:?}", store.aggregate(aggregate).await.expect("an aggregate").0));
+                if let Some(interval) = interval {
+                    let histogram = Histogram { scan, interval, group_by: Some(field.clone()), groups_max: 5 };
+                    answers.push(format!("{:?}", store.histogram(histogram).await.expect("a histogram").0));
+                }
+            }
+        }
+    }
+    answers
 }
 
 /// One record in a segment, one in memory, one of another project.

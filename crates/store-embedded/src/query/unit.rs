@@ -16,7 +16,7 @@ use super::templates::Message;
 use crate::chunk::{Chunk, Snapshot};
 use crate::columns;
 use crate::filter::Needs;
-use crate::segment::{BlockTemplates, Dictionary, Segment, SegmentMeta};
+use crate::segment::{BlockTemplates, Dictionary, Segment, SegmentMeta, ValueCounts};
 
 /// Rows that are sorted by (time, id).
 #[derive(Debug, Clone)]
@@ -68,6 +68,20 @@ impl Unit {
             Self::Chunk(chunk) => (chunk.ts_min, chunk.ts_max),
             Self::Block { meta, block, .. } => (meta.blocks[*block].ts_min, meta.blocks[*block].ts_max),
         }
+    }
+
+    /// How many rows have each value of a column, if that is known without a look at them.
+    pub(super) fn value_counts(&self, column: usize) -> Result<Option<ValueCounts>, StoreError> {
+        match self {
+            Self::Chunk(_) => Ok(None),
+            Self::Block { segment, block, .. } => segment.value_counts(*block, column),
+        }
+    }
+
+    /// Whether all its times lie in a range.
+    pub(super) fn is_within(&self, range: &Range<i64>) -> bool {
+        let (min, max) = self.times();
+        range.start <= min && max < range.end
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -289,8 +303,7 @@ impl<'u> Rows<'u> {
 
     /// The rows within a range of times. They are a run, as rows are sorted by time.
     pub(super) fn within(&mut self, range: &Range<i64>) -> Result<Range<usize>, StoreError> {
-        let (min, max) = self.unit.times();
-        if range.start <= min && max < range.end {
+        if self.unit.is_within(range) {
             return Ok(0..self.len());
         }
         let times = self.timestamps()?;

@@ -15,8 +15,9 @@ use model::{RecordId, Severity, SpanId, TraceId, Value};
 use store::StoreError;
 use store::aggregation::{accumulator, key};
 
-use super::unit::{Rows, is_all_null};
+use super::unit::{Rows, Unit, is_all_null};
 use crate::columns::{self, Kind, Overflow, Scope, Strings};
+use crate::segment::ValueCounts;
 
 /// The code of rows that were not asked for.
 pub(super) const UNASKED: u32 = u32::MAX;
@@ -169,6 +170,36 @@ impl Layer {
             }
         }
     }
+}
+
+/// The values of a field over all rows of a unit, each with its rows, null among them, if the index tells; some value may
+/// come twice.
+pub(super) fn counted(unit: &Unit, field: &Field) -> Result<Option<Vec<(Value<'static>, u64)>>, StoreError> {
+    let column = match field {
+        Field::Level | Field::SeverityNumber => columns::SEVERITY,
+        Field::Service => columns::SERVICE,
+        Field::Host => columns::HOST,
+        _ => return Ok(None),
+    };
+    let severity = |number| match (Severity::new(i64::from(number)), field) {
+        (Some(severity), Field::Level) => Value::String(Cow::Borrowed(severity.level().as_str())),
+        (Some(severity), _) => Value::Int(i64::from(severity.number())),
+        (None, _) => Value::Null,
+    };
+    let mut counts: Vec<(Value<'static>, u64)> = match unit.value_counts(column)? {
+        Some(ValueCounts::Severities(counts)) => {
+            counts.into_iter().map(|(number, rows)| (severity(number), rows)).collect()
+        }
+        Some(ValueCounts::Texts(counts)) => {
+            counts.into_iter().map(|(text, rows)| (Value::String(Cow::Owned(text.to_string())), rows)).collect()
+        }
+        None => return Ok(None),
+    };
+    let with_value: u64 = counts.iter().map(|(_, rows)| rows).sum();
+    if with_value < unit.rows() as u64 {
+        counts.push((Value::Null, unit.rows() as u64 - with_value));
+    }
+    Ok(Some(counts))
 }
 
 /// The different values of a field among the rows of a mask; null for rows without the field.

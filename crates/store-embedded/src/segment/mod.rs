@@ -18,6 +18,7 @@ mod messages;
 mod read;
 mod read_messages;
 mod stored;
+mod value_counts;
 mod write;
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub(crate) use block_templates::BlockTemplates;
 pub(crate) use cache::SegmentCache;
 pub(crate) use messages::Dictionary;
 pub use read::{Block, Segment};
+pub(crate) use value_counts::ValueCounts;
 pub(crate) use write::{Place, SegmentWriter};
 
 /// Rows of a block. Smaller blocks make needles and newest-first pages cheaper, larger ones compress better.

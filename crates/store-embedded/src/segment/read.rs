@@ -24,6 +24,7 @@ use super::cache::{Opened, SegmentCache};
 use super::index::{FramePlace, Index, IndexBlock};
 use super::messages::Frame;
 use super::stored::{Chunks, StoredBlock};
+use super::value_counts::{self, ValueCounts};
 use super::{SegmentEntry, SegmentMeta};
 use crate::columns::{self, FieldColumn};
 
@@ -113,6 +114,16 @@ impl Segment {
         Ok(Block { batch, bytes })
     }
 
+    /// How many rows of a block have each value of a column, if the index tells.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) fn value_counts(&self, block: usize, column: usize) -> Result<Option<ValueCounts>, StoreError> {
+        let opened = self.opened()?;
+        let counts = &self.index_block(&opened, block)?.counts;
+        Ok(value_counts::of_column(column, counts, &opened.index.texts))
+    }
+
     fn in_nanoseconds(&self, batch: RecordBatch, at: usize, unit: u32) -> Result<RecordBatch, StoreError> {
         if unit == 1 {
             return Ok(batch);
@@ -136,6 +147,7 @@ impl Segment {
         Ok(StoredBlock {
             chunks: self.chunks(&opened, block, &columns)?,
             filter: self.filter_of(&opened, block)?,
+            texts: opened.index.texts.clone(),
             dictionary: self.dictionary(&opened)?.clone(),
             templates: self.block_templates(&opened, &index)?,
             rows: stored(index.rows)?,
@@ -267,7 +279,7 @@ impl Segment {
         let names: Vec<String> = names.collect();
         let schema = schema(&names, &index).ok_or_else(|| self.corrupt("it has a column of no known name"))?;
         let dictionary = index.dictionary.plain as usize + index.dictionary.plain as usize / 8;
-        let size = parquet.memory_size() + dictionary + index.blocks.len() * (index.columns.len() * 4 + 128);
+        let size = parquet.memory_size() + dictionary + index.blocks.len() * (index.columns.len() * 4 + 1024);
         let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
         let arrow = ArrowReaderMetadata::try_new(Arc::new(parquet), options).map_err(|e| self.corrupt(e))?;
         if arrow.metadata().num_row_groups() != index.blocks.len() {

@@ -24,6 +24,8 @@ pub(crate) struct StoredBlock {
     pub(super) rows: Frame,
     pub(super) words: Vec<Frame>,
     pub(super) index: IndexBlock,
+    /// Of its segment's index.
+    pub(super) texts: Arc<[Arc<str>]>,
 }
 
 impl StoredBlock {

@@ -23,6 +23,7 @@ use super::filters;
 use super::index::{FILTER_PAGE, FramePlace, Index, IndexBlock, IndexChunk, IndexColumn};
 use super::messages::{Encoder, Frame};
 use super::stored::StoredBlock;
+use super::value_counts::Texts;
 use super::{BLOCK_ROWS, BlockMeta, Day, SegmentEntry};
 use crate::columns::{self, FIXED, Strings};
 use crate::filter::{Filter, Tokens};
@@ -38,6 +39,7 @@ pub(crate) struct SegmentWriter {
     zstd_level: i32,
     open: Option<Open>,
     index: Index,
+    texts: Texts,
     /// Of each block.
     filters: Vec<(Filter, Vec<u8>)>,
     tokens: Tokens,
@@ -104,6 +106,7 @@ impl SegmentWriter {
             zstd_level,
             open: None,
             index: Index::default(),
+            texts: Texts::default(),
             filters: Vec::new(),
             tokens: Tokens::default(),
         }
@@ -151,7 +154,8 @@ impl SegmentWriter {
             ts_min: Key::at(block, 0).ts,
             ts_max: Key::at(block, block.num_rows() - 1).ts,
         };
-        self.index.blocks.push(IndexBlock { meta, units, templates, rows: in_rows, words, chunks });
+        let counts = self.texts.count(block);
+        self.index.blocks.push(IndexBlock { meta, units, templates, rows: in_rows, words, counts, chunks });
         self.filters.push(self.tokens.take_filter());
         Ok(())
     }
@@ -170,7 +174,8 @@ impl SegmentWriter {
         let templates = open.write_frame(&templates)?;
         let rows = open.write_frame(&block.rows)?;
         let words = open.write_frames(&block.words)?;
-        self.index.blocks.push(IndexBlock { templates, rows, words, ..block.index });
+        let counts = self.texts.adopt(&block.index.counts, &block.texts);
+        self.index.blocks.push(IndexBlock { templates, rows, words, counts, ..block.index });
         self.filters.push(block.filter);
         Ok(true)
     }
@@ -182,6 +187,7 @@ impl SegmentWriter {
         let dictionary = std::mem::replace(&mut open.messages, Encoder::new(self.zstd_level)?).finish()?;
         self.index.dictionary = open.write_frame(&dictionary)?;
         self.index.filters = open.file.bytes_written() as u64;
+        self.index.texts = self.texts.texts.into();
         let (groups, filters) = filters::transpose(self.filters);
         self.index.filter_groups = groups;
         self.index.filters_len = filters.len() as u64;

@@ -38,7 +38,7 @@ pub struct EmbeddedStore {
     pub flush_size: Size,
     /// How long records stay in memory only; they are safe in the queue meanwhile.
     pub flush_age: Age,
-    /// Footers and filters of segment files kept in memory.
+    /// Indexes and footers of segment files kept in memory.
     pub cache_size: Size,
     /// Records older than this are deleted. Unset: never.
     pub retention_age: Option<Age>,
