@@ -43,6 +43,8 @@ pub(super) fn count(rows: &mut Rows<'_>, message: &Message) -> Result<usize, Sto
 struct Told {
     block: Arc<BlockTemplates>,
     decided: Vec<Verdict>,
+    /// The places of those that are not [`Verdict::No`], which are few in most blocks.
+    candidates: Vec<usize>,
     /// Of the templates that can't decide, which were held against the condition word by word.
     by_words: Vec<bool>,
     /// The rows of these, in their order, inside of what is asked for or not.
@@ -56,25 +58,47 @@ impl Told {
         let verdicts = message.verdicts(templates.segment, &templates.dictionary);
         let mut scratch = String::new();
         let mut decide = |number| message.decide(&verdicts, &templates.dictionary, number, &mut scratch);
-        let mut decided: Vec<Verdict> = if message.is_in_words_only() {
-            let possible = rows.places_of_words(&templates, message)?;
-            let places = possible.into_iter().zip(templates.block.numbers());
-            places.map(|(possible, number)| if possible { decide(number) } else { Verdict::No }).collect()
-        } else {
-            templates.block.numbers().map(decide).collect()
+        let possible = message.is_in_words_only().then(|| rows.places_of_words(&templates, message)).transpose()?;
+        let block = templates.block.clone();
+        let mut told = Self {
+            decided: vec![Verdict::No; block.len()],
+            candidates: Vec::new(),
+            by_words: Vec::new(),
+            matches: Vec::new(),
+            block,
         };
-        if decided.contains(&Verdict::InHole) {
-            let open = if message.can_be_in_hole(rows)? { Verdict::Maybe } else { Verdict::No };
-            decided.iter_mut().filter(|verdict| **verdict == Verdict::InHole).for_each(|verdict| *verdict = open);
+        for (place, number) in told.block.numbers().enumerate() {
+            let verdict = match &possible {
+                Some(possible) if !possible[place] => Verdict::No,
+                _ => decide(number),
+            };
+            if verdict != Verdict::No {
+                told.decided[place] = verdict;
+                told.candidates.push(place);
+            }
         }
-        let mut told = Self { by_words: Vec::new(), matches: Vec::new(), block: templates.block.clone(), decided };
-        if told.decided.contains(&Verdict::Maybe) && message.automaton().is_some() {
-            // Number 0 is no template: its messages stand whole in the column.
-            let open = told.decided.iter().map(|verdict| *verdict == Verdict::Maybe);
-            told.by_words = open.zip(told.block.numbers()).map(|(open, number)| open && number > 0).collect();
+        if told.has(Verdict::InHole) {
+            let in_hole = if message.can_be_in_hole(rows)? { Verdict::Maybe } else { Verdict::No };
+            for place in &told.candidates {
+                if told.decided[*place] == Verdict::InHole {
+                    told.decided[*place] = in_hole;
+                }
+            }
+            told.candidates.retain(|place| told.decided[*place] != Verdict::No);
+        }
+        if told.has(Verdict::Maybe) && message.automaton().is_some() {
+            told.by_words = vec![false; told.decided.len()];
+            for place in &told.candidates {
+                // Number 0 is no template: its messages stand whole in the column.
+                told.by_words[*place] = told.decided[*place] == Verdict::Maybe && told.block.number(*place) > 0;
+            }
             told.matches = rows.matches_of(&templates, &told.by_words, message)?;
         }
         Ok(Some(told))
+    }
+
+    fn has(&self, verdict: Verdict) -> bool {
+        self.candidates.iter().any(|place| self.decided[*place] == verdict)
     }
 
     fn is_by_words(&self, place: usize) -> bool {
@@ -87,21 +111,21 @@ impl Told {
     }
 
     fn none_is_open(&self) -> bool {
-        !(0..self.decided.len()).any(|place| self.is_open(place))
+        !self.candidates.iter().any(|place| self.is_open(*place))
     }
 
     /// How many rows match, without a look at which; None when messages have to be put together.
     fn count(&self) -> Option<usize> {
-        let of_place = |(place, rows)| match self.is_by_words(place) {
-            true => self.matches[place].iter().filter(|matches| **matches).count(),
-            false if self.decided[place] == Verdict::Yes => rows,
+        let of_place = |place: &usize| match self.is_by_words(*place) {
+            true => self.matches[*place].iter().filter(|matches| **matches).count(),
+            false if self.decided[*place] == Verdict::Yes => self.block.rows_of(*place),
             false => 0,
         };
-        self.none_is_open().then(|| self.block.rows_each().enumerate().map(of_place).sum())
+        self.none_is_open().then(|| self.candidates.iter().map(of_place).sum())
     }
 
     fn mask(self, rows: &mut Rows<'_>, within: &BooleanBuffer, message: &Message) -> Result<BooleanBuffer, StoreError> {
-        if self.decided.iter().all(|verdict| *verdict == Verdict::No) {
+        if self.candidates.is_empty() {
             return Ok(BooleanBuffer::new_unset(within.len()));
         }
         let places = rows.template_rows(&self.block)?;

@@ -34,7 +34,7 @@ pub(super) enum Verdict {
 /// Templates that are asked for a literal at once.
 const RUN_TEMPLATES: usize = 16;
 
-/// Verdicts on the templates of a segment by number, each found when it is first asked for.
+/// Verdicts on the templates of a segment by number (0, no template: maybe), each found when it is first asked for.
 #[derive(Debug)]
 pub(super) struct Verdicts(Box<[AtomicU8]>);
 
@@ -157,6 +157,7 @@ impl Message {
     /// Most templates lack the literal, and are told without a look at each: texts that follow each other are one text.
     fn first_verdicts(&self, dictionary: &Dictionary) -> Verdicts {
         let mut verdicts: Box<[AtomicU8]> = (0..=dictionary.len()).map(|_| AtomicU8::new(0)).collect();
+        verdicts[0] = AtomicU8::new(Verdict::Maybe as u8);
         if let Some(literal) = &self.literal {
             for (run, verdicts) in dictionary.runs(RUN_TEMPLATES).zip(verdicts[1..].chunks_mut(RUN_TEMPLATES)) {
                 if !literal.matches(run) {
@@ -167,7 +168,8 @@ impl Message {
         Verdicts(verdicts)
     }
 
-    /// The verdict on a template by its number. Number 0 is no template: maybe.
+    /// The verdict on a template by its number.
+    #[inline]
     pub(super) fn decide(
         &self,
         verdicts: &Verdicts,
@@ -175,10 +177,15 @@ impl Message {
         number: u16,
         scratch: &mut String,
     ) -> Verdict {
-        let Some(known) = verdicts.0.get(usize::from(number)).filter(|_| number > 0) else { return Verdict::Maybe };
-        if let Some(verdict) = Verdict::of(known.load(Ordering::Relaxed)) {
-            return verdict;
+        let Some(known) = verdicts.0.get(usize::from(number)) else { return Verdict::Maybe };
+        match Verdict::of(known.load(Ordering::Relaxed)) {
+            Some(verdict) => verdict,
+            None => self.decide_first(known, dictionary, number, scratch),
         }
+    }
+
+    #[inline(never)]
+    fn decide_first(&self, known: &AtomicU8, dictionary: &Dictionary, number: u16, scratch: &mut String) -> Verdict {
         let verdict = match dictionary.holes(number) < self.holes_min {
             true => Verdict::No,
             false => self.verdict(dictionary.text(number), scratch),

@@ -16,9 +16,9 @@ pub(crate) struct BlockTemplates(pub(super) Vec<BlockTemplate>);
 pub(super) struct BlockTemplate {
     /// In the segment's dictionary; 0: messages that have no template.
     pub(super) number: u16,
-    pub(super) rows: usize,
+    pub(super) rows: u32,
     /// Bytes of its words.
-    pub(super) words: usize,
+    pub(super) words: u32,
 }
 
 impl BlockTemplates {
@@ -26,7 +26,7 @@ impl BlockTemplates {
     /// `text` gives a template by its number.
     pub(super) fn of<'t>(numbers: &[u16], text: impl Fn(u16) -> &'t str) -> (Self, Vec<u16>) {
         let highest = numbers.iter().max().map_or(0, |highest| usize::from(*highest) + 1);
-        let mut rows = vec![0_usize; highest];
+        let mut rows = vec![0_u32; highest];
         numbers.iter().for_each(|number| rows[usize::from(*number)] += 1);
         let counted = (0..=u16::MAX).zip(&rows).filter(|(_, rows)| **rows > 0);
         let mut templates: Vec<_> = counted.map(|(number, &rows)| BlockTemplate { number, rows, words: 0 }).collect();
@@ -42,8 +42,9 @@ impl BlockTemplates {
     pub(super) fn rows(&self, places: &[u16]) -> Vec<u32> {
         let mut end = 0;
         let starts = self.0.iter().map(|template| {
-            end += template.rows;
-            end - template.rows
+            let start = end;
+            end += template.rows as usize;
+            start
         });
         let mut next: Vec<usize> = starts.collect();
         let mut rows = vec![0; places.len()];
@@ -58,8 +59,8 @@ impl BlockTemplates {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut plain = (self.0.len() as u32).to_le_bytes().to_vec();
         put_planes(&mut plain, &self.0, |template| template.number.to_le_bytes());
-        put_planes(&mut plain, &self.0, |template| (template.rows as u32).to_le_bytes());
-        put_planes(&mut plain, &self.0, |template| (template.words as u32).to_le_bytes());
+        put_planes(&mut plain, &self.0, |template| template.rows.to_le_bytes());
+        put_planes(&mut plain, &self.0, |template| template.words.to_le_bytes());
         plain
     }
 
@@ -67,17 +68,18 @@ impl BlockTemplates {
     pub(super) fn decode(plain: &[u8], rows: usize, dictionary: &Dictionary) -> Option<Self> {
         let (count, mut rest) = plain.split_first_chunk()?;
         let count = u32::from_le_bytes(*count) as usize;
-        let numbers = take_planes(&mut rest, count, u16::from_le_bytes)?;
-        let counts = take_planes(&mut rest, count, |rows| u32::from_le_bytes(rows) as usize)?;
-        let words = take_planes(&mut rest, count, |words| u32::from_le_bytes(words) as usize)?;
-        let templates = numbers.zip(counts).zip(words);
+        let numbers = take_planes(&mut rest, count, 2)?;
+        let counts = take_planes(&mut rest, count, 4)?;
+        let words = take_planes(&mut rest, count, 4)?;
+        let templates = numbers.into_iter().zip(counts).zip(words);
         let templates: Vec<_> =
-            templates.map(|((number, rows), words)| BlockTemplate { number, rows, words }).collect();
+            templates.map(|((number, rows), words)| BlockTemplate { number: number as u16, rows, words }).collect();
         let known = |template: &BlockTemplate| {
             usize::from(template.number) <= dictionary.len()
                 && (dictionary.holes(template.number) > 0) == (template.words > 0)
         };
-        let whole = rest.is_empty() && templates.iter().map(|template| template.rows).sum::<usize>() == rows;
+        let whole =
+            rest.is_empty() && templates.iter().map(|template| u64::from(template.rows)).sum::<u64>() == rows as u64;
         (whole && templates.iter().all(known)).then_some(Self(templates))
     }
 
@@ -89,14 +91,23 @@ impl BlockTemplates {
         (known && high.len() == rows).then_some(places)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The number of one, by its place.
+    pub(crate) fn number(&self, place: usize) -> u16 {
+        self.0[place].number
+    }
+
     /// The number of each, by place.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = u16> {
         self.0.iter().map(|template| template.number)
     }
 
-    /// The rows of each, by place.
-    pub(crate) fn rows_each(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().map(|template| template.rows)
+    /// The rows of one, by its place.
+    pub(crate) fn rows_of(&self, place: usize) -> usize {
+        self.0[place].rows as usize
     }
 
     /// Which templates the rows `wanted` have, by place; `places` is by row.
@@ -132,12 +143,12 @@ impl BlockTemplates {
         let template = self.0[place];
         let mut pieces = dictionary.text(template.number).as_bytes().split(|byte| *byte == HOLE);
         let first = step(start, pieces.next()?);
-        let mut states = vec![first; template.rows];
+        let mut states = vec![first; template.rows as usize];
         if template.words == 0 || over(first) {
             return Some(states);
         }
         let mut words = words.bytes(place)?;
-        if template.rows < TURNED_ROWS_MIN {
+        if states.len() < TURNED_ROWS_MIN {
             for state in &mut states {
                 for piece in pieces.clone() {
                     *state = step(step(*state, take_word(&mut words)?), piece);
@@ -176,7 +187,7 @@ impl BlockTemplates {
             if template.words > 0 && at >= *parts.get(part)? {
                 (part, at) = (part + 1, 0);
             }
-            let words = at..at + template.words;
+            let words = at..at + template.words as usize;
             at = words.end;
             (template.words == 0 || words.end <= *parts.get(part)?).then_some((part, words))
         });
@@ -271,12 +282,12 @@ impl<'w> Spans<'w> {
                 continue;
             }
             let mut part = of.bytes(place)?;
-            let holes = dictionary.holes(template.number);
+            let (rows, holes) = (template.rows as usize, dictionary.holes(template.number));
             let first = spans.words.len();
             spans.first[place] = first;
-            spans.words.resize(first + template.rows * holes, &[]);
+            spans.words.resize(first + rows * holes, &[]);
             let words = &mut spans.words[first..];
-            if template.rows < TURNED_ROWS_MIN {
+            if rows < TURNED_ROWS_MIN {
                 for word in words {
                     *word = take_word(&mut part)?;
                 }
@@ -286,7 +297,7 @@ impl<'w> Spans<'w> {
                 let (mark, rest) = part.split_first()?;
                 part = rest;
                 let same = if *mark == SAME { Some(take_word(&mut part)?) } else { None };
-                for row in 0..template.rows {
+                for row in 0..rows {
                     words[row * holes + hole] = match same {
                         Some(word) => word,
                         None => take_word(&mut part)?,

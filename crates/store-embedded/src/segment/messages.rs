@@ -278,8 +278,8 @@ impl Split {
         let mut side_by_side = Vec::new();
         let mut start = 0;
         for template in &mut templates.0 {
-            let rows = &by_template[start..start + template.rows];
-            start += template.rows;
+            let rows = &by_template[start..start + template.rows as usize];
+            start += rows.len();
             let holes = rows.first().map_or(0, |row| self.of(*row).len());
             if holes == 0 {
                 continue;
@@ -294,7 +294,7 @@ impl Split {
             let words = rows.iter().flat_map(|row| self.of(*row));
             side_by_side.extend(words.map(|word| &messages[word.start as usize..word.end as usize]));
             put_words(&side_by_side, holes, part, each_word);
-            template.words = part.len() - before;
+            template.words = (part.len() - before) as u32;
         }
         parts.retain(|part| !part.is_empty());
         (templates, parts)
@@ -348,17 +348,18 @@ pub(super) fn put_planes<T: Copy, const N: usize>(out: &mut Vec<u8>, numbers: &[
     }
 }
 
-/// Takes planes from the front: `count` numbers.
-pub(super) fn take_planes<'p, T, const N: usize>(
-    plain: &mut &'p [u8],
-    count: usize,
-    number: impl Fn([u8; N]) -> T + 'p,
-) -> Option<impl Iterator<Item = T> + 'p> {
-    let mut planes = [&plain[..0]; N];
-    for plane in &mut planes {
-        (*plane, *plain) = plain.split_at_checked(count)?;
+/// Takes planes from the front: `count` numbers of so many bytes, four at most.
+pub(super) fn take_planes(plain: &mut &[u8], count: usize, bytes: u32) -> Option<Vec<u32>> {
+    // Before there is room for them, so that no count asks for more than there can be.
+    let mut planes;
+    (planes, *plain) = plain.split_at_checked(count.checked_mul(bytes as usize)?)?;
+    let mut numbers = vec![0; count];
+    for at in 0..bytes {
+        let plane;
+        (plane, planes) = planes.split_at_checked(count)?;
+        numbers.iter_mut().zip(plane).for_each(|(number, byte)| *number |= u32::from(*byte) << (8 * at));
     }
-    Some((0..count).map(move |at| number(planes.map(|plane| plane[at]))))
+    Some(numbers)
 }
 
 fn lay_out_rows(places: &[u16]) -> Vec<u8> {
@@ -382,11 +383,11 @@ impl Dictionary {
         let (count, mut texts) = plain.split_first_chunk()?;
         let count = u32::from_le_bytes(*count) as usize;
         let mut end = 0;
-        let ends = take_planes(&mut texts, count, u16::from_le_bytes)?.map(|length| {
-            end += u32::from(length);
-            end
-        });
-        let ends: Vec<u32> = ends.collect();
+        let mut ends = take_planes(&mut texts, count, 2)?;
+        for length in &mut ends {
+            end += *length;
+            *length = end;
+        }
         let texts = String::from_utf8(texts.to_vec()).ok()?;
         let whole = count <= TEMPLATES_MAX && end as usize == texts.len();
         if !whole || !ends.iter().all(|end| texts.is_char_boundary(*end as usize)) {
