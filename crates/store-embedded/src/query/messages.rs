@@ -45,10 +45,9 @@ struct Told {
     decided: Vec<Verdict>,
     /// The places of those that are not [`Verdict::No`], which are few in most blocks.
     candidates: Vec<usize>,
-    /// Of the templates that can't decide, which were held against the condition word by word.
-    by_words: Vec<bool>,
-    /// The rows of these, in their order, inside of what is asked for or not.
-    matches: Vec<Vec<bool>>,
+    /// The places, rising, of templates that can't decide and were held against the condition word by word; which of
+    /// their rows match, in their order, inside of what is asked for or not.
+    by_words: Vec<(usize, Vec<bool>)>,
 }
 
 impl Told {
@@ -60,13 +59,8 @@ impl Told {
         let mut decide = |number| message.decide(&verdicts, &templates.dictionary, number, &mut scratch);
         let possible = message.is_in_words_only().then(|| rows.places_of_words(&templates, message)).transpose()?;
         let block = templates.block.clone();
-        let mut told = Self {
-            decided: vec![Verdict::No; block.len()],
-            candidates: Vec::new(),
-            by_words: Vec::new(),
-            matches: Vec::new(),
-            block,
-        };
+        let mut told =
+            Self { decided: vec![Verdict::No; block.len()], candidates: Vec::new(), by_words: Vec::new(), block };
         for (place, number) in told.block.numbers().enumerate() {
             let verdict = match &possible {
                 Some(possible) if !possible[place] => Verdict::No,
@@ -87,12 +81,11 @@ impl Told {
             told.candidates.retain(|place| told.decided[*place] != Verdict::No);
         }
         if told.has(Verdict::Maybe) && message.automaton().is_some() {
-            told.by_words = vec![false; told.decided.len()];
-            for place in &told.candidates {
-                // Number 0 is no template: its messages stand whole in the column.
-                told.by_words[*place] = told.decided[*place] == Verdict::Maybe && told.block.number(*place) > 0;
-            }
-            told.matches = rows.matches_of(&templates, &told.by_words, message)?;
+            // Number 0 is no template: its messages stand whole in the column.
+            let undecided = |place: &usize| told.decided[*place] == Verdict::Maybe && told.block.number(*place) > 0;
+            let places: Vec<usize> = told.candidates.iter().copied().filter(undecided).collect();
+            let matches = rows.matches_of(&templates, &places, message)?;
+            told.by_words = places.into_iter().zip(matches).collect();
         }
         Ok(Some(told))
     }
@@ -102,7 +95,7 @@ impl Told {
     }
 
     fn is_by_words(&self, place: usize) -> bool {
-        self.by_words.get(place) == Some(&true)
+        self.by_words.binary_search_by_key(&place, |(place, _)| *place).is_ok()
     }
 
     /// Whether the messages of a template have to be put together to be asked.
@@ -116,12 +109,10 @@ impl Told {
 
     /// How many rows match, without a look at which; None when messages have to be put together.
     fn count(&self) -> Option<usize> {
-        let of_place = |place: &usize| match self.is_by_words(*place) {
-            true => self.matches[*place].iter().filter(|matches| **matches).count(),
-            false if self.decided[*place] == Verdict::Yes => self.block.rows_of(*place),
-            false => 0,
-        };
-        self.none_is_open().then(|| self.candidates.iter().map(of_place).sum())
+        let certain = self.candidates.iter().filter(|place| self.decided[**place] == Verdict::Yes);
+        let by_words = self.by_words.iter().flat_map(|(_, matches)| matches).filter(|matches| **matches);
+        let count = || certain.map(|place| self.block.rows_of(*place)).sum::<usize>() + by_words.count();
+        self.none_is_open().then(count)
     }
 
     fn mask(self, rows: &mut Rows<'_>, within: &BooleanBuffer, message: &Message) -> Result<BooleanBuffer, StoreError> {
@@ -130,13 +121,14 @@ impl Told {
         }
         let places = rows.template_rows(&self.block)?;
         let place = |row: usize| usize::from(places[row]);
-        let known = if self.matches.is_empty() {
+        let known = if self.by_words.is_empty() {
             pick(within, |row| self.decided[place(row)] == Verdict::Yes)
         } else {
-            let mut matches: Vec<_> = self.matches.iter().map(|matches| matches.iter()).collect();
-            let known = BooleanBuffer::collect_bool(within.len(), |row| match self.by_words[place(row)] {
-                true => matches[place(row)].next() == Some(&true),
-                false => self.decided[place(row)] == Verdict::Yes,
+            let mut matches: Vec<Option<std::slice::Iter<'_, bool>>> = vec![None; self.decided.len()];
+            self.by_words.iter().for_each(|(place, of_place)| matches[*place] = Some(of_place.iter()));
+            let known = BooleanBuffer::collect_bool(within.len(), |row| match &mut matches[place(row)] {
+                Some(matches) => matches.next() == Some(&true),
+                None => self.decided[place(row)] == Verdict::Yes,
             });
             within & &known
         };

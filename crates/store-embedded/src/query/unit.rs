@@ -245,31 +245,32 @@ impl<'u> Rows<'u> {
         Ok(rows)
     }
 
-    /// Which messages of the templates `wanted` (by place) match: by place, then row by row of the template. A
-    /// template that has no match may have none of its rows there.
+    /// Which messages of the templates at these places match: row by row of each. A template that has no match may have
+    /// none of its rows there.
     pub(super) fn matches_of(
         &mut self,
         templates: &Templates,
-        wanted: &[bool],
+        places: &[usize],
         message: &Message,
     ) -> Result<Vec<Vec<bool>>, StoreError> {
-        let mut matches = vec![Vec::new(); wanted.len()];
         let (Unit::Block { segment, block, .. }, Some(automaton)) = (self.unit, message.automaton()) else {
-            return Ok(matches);
+            return Ok(vec![Vec::new(); places.len()]);
         };
-        let (words, bytes) = segment.words_of(*block, &templates.block, wanted.to_vec())?;
+        let mut wanted = vec![false; templates.block.len()];
+        places.iter().for_each(|place| wanted[*place] = true);
+        let (words, bytes) = segment.words_of(*block, &templates.block, wanted)?;
         self.bytes += bytes;
         let step = |state, bytes: &[u8]| automaton.step(state, bytes);
         let over = |state| automaton.over(state);
-        for (place, matches) in matches.iter_mut().enumerate().filter(|(place, _)| wanted[*place]) {
+        let matches = places.iter().map(|&place| {
             if words.bytes(place).is_some_and(|words| !message.can_be_of_words(words)) {
-                continue;
+                return Ok(Vec::new());
             }
             let states = templates.block.fold(&templates.dictionary, place, &words, automaton.start(), step, over);
             let states = states.ok_or_else(|| segment.corrupt(format!("the words of block {block} can't be read")))?;
-            *matches = states.into_iter().map(|state| automaton.matches(state)).collect();
-        }
-        Ok(matches)
+            Ok(states.into_iter().map(|state| automaton.matches(state)).collect())
+        });
+        matches.collect()
     }
 
     /// By place, whether messages of a template can match by the words in its holes, or have no template.

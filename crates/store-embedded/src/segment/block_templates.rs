@@ -118,12 +118,12 @@ impl BlockTemplates {
     }
 
     /// The words of the templates `wanted` (by place), not read yet: `parts` are the lengths of all parts.
-    pub(super) fn words_of(&self, wanted: Vec<bool>, parts: &[usize]) -> Option<Words> {
+    pub(super) fn words_of(&self, wanted: Vec<bool>, parts: &[u32]) -> Option<Words> {
         let located = self.locate(parts)?;
         let mut needed = vec![false; parts.len()];
-        for ((part, bytes), wanted) in located.iter().zip(&wanted) {
-            if *wanted && !bytes.is_empty() {
-                needed[*part] = true;
+        for (words, wanted) in located.iter().zip(&wanted) {
+            if *wanted && !words.bytes.is_empty() {
+                needed[words.part as usize] = true;
             }
         }
         Some(Words { wanted, located, needed, parts: Vec::with_capacity(parts.len()) })
@@ -180,16 +180,16 @@ impl BlockTemplates {
         Some(states)
     }
 
-    /// Where the words of each stand: part, and bytes in it.
-    fn locate(&self, parts: &[usize]) -> Option<Vec<(usize, Range<usize>)>> {
+    /// Where the words of each stand; `parts` are the lengths of all parts.
+    fn locate(&self, parts: &[u32]) -> Option<Vec<Located>> {
         let (mut part, mut at) = (0, 0);
         let each = self.0.iter().map(|template| {
-            if template.words > 0 && at >= *parts.get(part)? {
+            if template.words > 0 && at >= *parts.get(part as usize)? {
                 (part, at) = (part + 1, 0);
             }
-            let words = at..at + template.words as usize;
-            at = words.end;
-            (template.words == 0 || words.end <= *parts.get(part)?).then_some((part, words))
+            let bytes = at..at.checked_add(template.words)?;
+            at = bytes.end;
+            (template.words == 0 || at <= *parts.get(part as usize)?).then_some(Located { part, bytes })
         });
         each.collect()
     }
@@ -245,13 +245,20 @@ fn fill<'w>(template: &[u8], mut words: impl Iterator<Item = &'w [u8]>, out: &mu
     out.extend_from_slice(&template[kept..]);
 }
 
+/// Where the words of a template stand: in which part, and the bytes in it.
+#[derive(Debug)]
+struct Located {
+    part: u32,
+    bytes: Range<u32>,
+}
+
 /// The words of some templates of a block.
 #[derive(Debug)]
 pub(crate) struct Words {
     /// Of which templates, by place.
     wanted: Vec<bool>,
-    /// By place: the part, and the bytes in it.
-    located: Vec<(usize, Range<usize>)>,
+    /// By place.
+    located: Vec<Located>,
     /// Which parts they stand in.
     pub(super) needed: Vec<bool>,
     /// Those parts, to be filled in.
@@ -261,8 +268,8 @@ pub(crate) struct Words {
 impl Words {
     /// The words of a template, with some marks between.
     pub(crate) fn bytes(&self, place: usize) -> Option<&[u8]> {
-        let (part, bytes) = &self.located[place];
-        self.parts.get(*part)?.as_ref()?.get(bytes.clone())
+        let Located { part, bytes } = &self.located[place];
+        self.parts.get(*part as usize)?.as_ref()?.get(bytes.start as usize..bytes.end as usize)
     }
 }
 

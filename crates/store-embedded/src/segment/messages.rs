@@ -447,7 +447,7 @@ mod tests {
             let templates = BlockTemplates::decode(&unpack(&encoded.templates), block.len(), &dictionary);
             let templates = templates.expect("templates");
             let places = templates.decode_rows(&unpack(&encoded.rows), block.len()).expect("rows");
-            let lengths: Vec<usize> = encoded.words.iter().map(|part| part.plain as usize).collect();
+            let lengths: Vec<u32> = encoded.words.iter().map(|part| part.plain).collect();
             let rows: Vec<u32> = (0..block.len()).filter(|row| wanted(*row)).map(|row| row as u32).collect();
             let rest: StringArray = rows.iter().map(|row| Some(encoded.rest.value(*row as usize))).collect();
             let wanted = templates.places_of(&places, &rows);

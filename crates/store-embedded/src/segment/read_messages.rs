@@ -94,7 +94,7 @@ impl Segment {
         wanted: Vec<bool>,
     ) -> Result<(Words, u64), StoreError> {
         let stored = self.index_block(opened, block)?;
-        let lengths: Vec<usize> = stored.words.iter().map(|part| part.plain as usize).collect();
+        let lengths: Vec<u32> = stored.words.iter().map(|part| part.plain).collect();
         let words = templates.words_of(wanted, &lengths);
         let mut words = words.ok_or_else(|| self.corrupt(format!("the words of block {block} can't be found")))?;
         let mut bytes = 0;
