@@ -1,13 +1,14 @@
 //! The index of a segment: what each block holds, checksums, filters.
 //!
-//! Layout, little-endian: magic (8 bytes), version u32, blocks u32, columns u32, offset of the filters u64, their length
-//! u64, the dictionary of templates (a frame); for each block: rows u32, ts_min i64, ts_max i64, the units of `ts` and
-//! `observed` in nanoseconds u32 each, of its messages the templates and the rows (two frames), the parts of the words u32 and their frames, for
-//! each of [`COUNTED`] how many values it has u8 ([`NOT_COUNTED`] when it is not counted) and for each its number u32 and its
-//! rows u32, then for each column the CRC32C of its chunk u32 and the rows that have a value u32; the texts that values are
-//! numbers of u32, for each its length u32 and its bytes; for each column: dictionary u8; the groups of filters u32, for each its
-//! shape (seed u64, segment u32, segments u32), its offset in the filters u64, its blocks u32 and the number of each u32;
-//! for each [`FILTER_PAGE`] bytes of the filters their CRC32C u32. A frame is: offset in the file u64, length u32, length unpacked u32, CRC32C u32. The manifest has
+//! Layout, little-endian: magic (8 bytes), version u32, blocks u32, columns u32, offset of the filters u64, their
+//! length u64, the dictionary of templates (a frame); for each block: rows u32, ts_min i64, ts_max i64, the units of
+//! `ts` and `observed` in nanoseconds u32 each, of its messages the templates and the rows (two frames), the parts of
+//! the words u32 and their frames, for each of [`COUNTED`] how many values it has u8 ([`NOT_COUNTED`] when it is not
+//! counted) and for each its number u32 and its rows u32, then for each column the CRC32C of its chunk u32 and the rows
+//! that have a value u32; the texts that values are numbers of u32, for each its length u32 and its bytes; for each
+//! column: dictionary u8; the groups of filters u32, for each its shape (seed u64, segment u32, segments u32), its
+//! offset in the filters u64, its blocks u32 and the number of each u32; for each [`FILTER_PAGE`] bytes of the filters
+//! their CRC32C u32. A frame is: offset in the file u64, length u32, length unpacked u32, CRC32C u32. The manifest has
 //! the checksum of the index and all that follows it.
 
 use std::sync::Arc;
