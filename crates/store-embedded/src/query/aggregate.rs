@@ -26,7 +26,7 @@ pub(super) fn aggregate(
         return Err(StoreError::Invalid("the interval of an aggregate must be longer than nothing".to_owned()));
     }
     let plan = Plan::new(&aggregate.scan)?;
-    let units = Unit::of_snapshot(snapshot, &plan.range, &plan.needs)?;
+    let units = Unit::of_snapshot(control, snapshot, &plan.range, &plan.needs)?;
     let limits = aggregate.scan.limits;
     let begin = || Ok((Groups::new(&aggregate.metrics, limits), Stats { matched: Some(0), ..Stats::default() }));
     let mut groups = Groups::new(&aggregate.metrics, limits);
@@ -85,12 +85,8 @@ fn counted_of(
     let (min, max) = unit.times();
     let in_one_bucket = |interval| bucket_start(min, interval) == bucket_start(max, interval);
     match &aggregate.group_by[..] {
-        [field]
-            if plan.counts_all(unit)
-                && aggregate.metrics.iter().all(is_bare)
-                && aggregate.interval.is_none_or(in_one_bucket) =>
-        {
-            counted(unit, field)
+        [field] if aggregate.metrics.iter().all(is_bare) && aggregate.interval.is_none_or(in_one_bucket) => {
+            counted(unit, plan, field)
         }
         _ => Ok(None),
     }

@@ -21,7 +21,7 @@ pub(super) fn fields(
     limit: usize,
 ) -> Result<Vec<FieldInfo>, StoreError> {
     let plan = Plan::new(scan)?;
-    let units = Unit::of_snapshot(snapshot, &plan.range, &plan.needs)?;
+    let units = Unit::of_snapshot(control, snapshot, &plan.range, &plan.needs)?;
     let mut total = FieldTally::new(scan.limits);
     let begin = || Ok(FieldTally::new(scan.limits));
     for tally in control::fold(control, &units, begin, |tally, unit| count(unit, &plan, tally))? {

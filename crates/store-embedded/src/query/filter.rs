@@ -18,7 +18,7 @@ use store::StoreError;
 
 use super::messages;
 use super::templates::Message;
-use super::unit::{Rows, is_all_null, run_mask};
+use super::unit::{Rows, run_mask};
 use crate::columns::{self, Kind, Scope, Strings};
 
 /// A query made ready to be held against units.
@@ -150,16 +150,16 @@ impl FieldTest {
             }
             // Decided when the predicate was made.
             Field::Project => Ok(within.clone()),
-            Field::Service => self.strings(&rows.column(columns::SERVICE)?, within),
-            Field::Host => self.strings(&rows.column(columns::HOST)?, within),
+            Field::Service => by_value(rows, columns::SERVICE, within, |column, within| self.strings(column, within)),
+            Field::Host => by_value(rows, columns::HOST, within, |column, within| self.strings(column, within)),
             Field::Message => messages::whole_mask(rows, within, |message| matcher.matches_str(message)),
             Field::Level => {
                 let holds = |severity: Severity| matcher.matches_level(severity);
-                Self::severities(&rows.column(columns::SEVERITY)?, within, holds)
+                by_value(rows, columns::SEVERITY, within, |column, within| Ok(severities(column, within, holds)))
             }
             Field::SeverityNumber => {
                 let holds = |severity: Severity| matcher.matches_int(severity.number().into());
-                Self::severities(&rows.column(columns::SEVERITY)?, within, holds)
+                by_value(rows, columns::SEVERITY, within, |column, within| Ok(severities(column, within, holds)))
             }
             Field::Id => self.ids(rows, within),
             Field::TraceId => {
@@ -176,19 +176,6 @@ impl FieldTest {
             Field::Attribute(name) => self.fields(rows, within, &[Scope::Attribute], name),
             Field::Resource(name) => self.fields(rows, within, &[Scope::Resource], name),
         }
-    }
-
-    fn severities(
-        column: &ArrayRef,
-        within: &BooleanBuffer,
-        holds: impl Fn(Severity) -> bool,
-    ) -> Result<BooleanBuffer, StoreError> {
-        let mut table = [false; 256];
-        for (number, entry) in table.iter_mut().enumerate() {
-            *entry = Severity::new(number as i64).is_some_and(&holds);
-        }
-        let severities = column.as_primitive::<UInt8Type>();
-        Ok(present(within, column.nulls(), |row| table[usize::from(severities.value(row))]))
     }
 
     fn ids(&self, rows: &mut Rows<'_>, within: &BooleanBuffer) -> Result<BooleanBuffer, StoreError> {
@@ -266,16 +253,18 @@ impl FieldTest {
         let mut matched = BooleanBuffer::new_unset(within.len());
         for scope in scopes {
             for (index, kind) in columns::columns_of(rows.unit.schema(), *scope, name) {
-                let column = rows.column(index)?;
-                if !is_all_null(&column) {
-                    matched = &matched | &self.typed(&column, kind, within)?;
+                if rows.unit.has_values(index)? {
+                    let typed = |column: &_, within: &_| self.typed(column, kind, within);
+                    matched = &matched | &by_value(rows, index, within, typed)?;
                 }
             }
         }
-        if let Some(index) = columns::overflow_of(rows.unit.schema()) {
+        if let Some(index) = columns::overflow_of(rows.unit.schema())
+            && rows.unit.has_values(index)?
+        {
             let column = rows.column(index)?;
             let open = &(within & &!&matched) & &intersect(within, column.nulls());
-            if open.count_set_bits() > 0 && !is_all_null(&column) {
+            if open.count_set_bits() > 0 {
                 matched = &matched | &self.overflow(&column, &open, scopes, name)?;
             }
         }
@@ -360,6 +349,31 @@ impl FieldTest {
         });
         failed.map_or(Ok(mask), Err)
     }
+}
+
+/// The rows `within` for which a test of a column holds: where the column is written so, each of its values is tested
+/// once, and no row.
+fn by_value(
+    rows: &mut Rows<'_>,
+    column: usize,
+    within: &BooleanBuffer,
+    test: impl Fn(&ArrayRef, &BooleanBuffer) -> Result<BooleanBuffer, StoreError>,
+) -> Result<BooleanBuffer, StoreError> {
+    match rows.codes(column)? {
+        Some(coded) => {
+            Ok(within & &coded.rows_with(&test(&coded.values, &BooleanBuffer::new_set(coded.values.len()))?))
+        }
+        None => test(&rows.column(column)?, within),
+    }
+}
+
+fn severities(column: &ArrayRef, within: &BooleanBuffer, holds: impl Fn(Severity) -> bool) -> BooleanBuffer {
+    let mut table = [false; 256];
+    for (number, entry) in table.iter_mut().enumerate() {
+        *entry = Severity::new(number as i64).is_some_and(&holds);
+    }
+    let severities = column.as_primitive::<UInt8Type>();
+    present(within, column.nulls(), |row| table[usize::from(severities.value(row))])
 }
 
 /// The rows `within` that have a value and for which it `holds`.

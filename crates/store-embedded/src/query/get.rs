@@ -22,7 +22,7 @@ pub(super) fn get(
     let literal = Literal { text: id.to_string(), number: None, boolean: None };
     let query = Arc::new(Query::Field(Field::Id, Test::Equals(literal)));
     let plan = Plan::new(&Scan { project, range: i64::MIN..i64::MAX, query, limits })?;
-    let units = Unit::of_snapshot(snapshot, &plan.range, &plan.needs)?;
+    let units = Unit::of_snapshot(control, snapshot, &plan.range, &plan.needs)?;
     let found = control::map(control, &units, |unit| {
         let mut rows = Rows::new(unit);
         let all = 0..rows.len();

@@ -21,7 +21,7 @@ pub(super) fn histogram(
 ) -> Result<(Vec<Bucket>, Stats), StoreError> {
     let plan = Plan::new(&histogram.scan)?;
     let mut total = BucketCounts::new(histogram)?;
-    let units = Unit::of_snapshot(snapshot, &plan.range, &plan.needs)?;
+    let units = Unit::of_snapshot(control, snapshot, &plan.range, &plan.needs)?;
     let begin = || Ok((BucketCounts::new(histogram)?, Stats { matched: Some(0), ..Stats::default() }));
     let mut stats = Stats { matched: Some(0), ..Stats::default() };
     for (counts, theirs) in
@@ -70,13 +70,13 @@ fn count(
 
 /// Adds the values of a unit whose rows all count, in one bucket. False, and nothing is added: its rows have to tell.
 fn add_counted(unit: &Unit, plan: &Plan, histogram: &Histogram, counts: &mut BucketCounts) -> Result<bool, StoreError> {
-    let Some(field) = histogram.group_by.as_ref().filter(|_| plan.counts_all(unit)) else { return Ok(false) };
+    let Some(field) = &histogram.group_by else { return Ok(false) };
     let (min, max) = unit.times();
     let bucket = counts.bucket(min);
     if counts.bucket(max) != bucket {
         return Ok(false);
     }
-    let Some(values) = counted(unit, field)? else { return Ok(false) };
+    let Some(values) = counted(unit, plan, field)? else { return Ok(false) };
     let mut bytes = Vec::new();
     for (value, rows) in values {
         bytes.clear();

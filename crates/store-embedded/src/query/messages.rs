@@ -1,17 +1,14 @@
 //! Holds messages against a condition: templates first, then the words of those that can't tell, and whole messages
 //! only where neither can. A count looks at no row.
 
-use std::sync::Arc;
-
 use arrow::array::AsArray;
 use arrow::buffer::BooleanBuffer;
 use store::StoreError;
 
 use super::filter::pick;
 use super::templates::{Message, Verdict};
-use super::unit::{Rows, Sparse};
+use super::unit::{Rows, Sparse, Templates};
 use crate::columns;
-use crate::segment::BlockTemplates;
 
 /// The rows `within` that match.
 pub(super) fn mask(
@@ -41,7 +38,7 @@ pub(super) fn count(rows: &mut Rows<'_>, message: &Message) -> Result<usize, Sto
 
 /// What the templates of a block and their words tell of a condition on messages; all by a template's place.
 struct Told {
-    block: Arc<BlockTemplates>,
+    templates: Templates,
     decided: Vec<Verdict>,
     /// The places of those that are not [`Verdict::No`], which are few in most blocks.
     candidates: Vec<usize>,
@@ -54,14 +51,18 @@ impl Told {
     /// None: there are no templates.
     fn of(rows: &mut Rows<'_>, message: &Message) -> Result<Option<Self>, StoreError> {
         let Some(templates) = rows.templates()? else { return Ok(None) };
-        let verdicts = message.verdicts(templates.segment, &templates.dictionary);
+        let verdicts = message.verdicts(templates.segment.entry().id, &templates.dictionary);
         let mut scratch = String::new();
         let mut decide = |number| message.decide(&verdicts, &templates.dictionary, number, &mut scratch);
         let possible = message.is_in_words_only().then(|| rows.places_of_words(&templates, message)).transpose()?;
-        let block = templates.block.clone();
-        let mut told =
-            Self { decided: vec![Verdict::No; block.len()], candidates: Vec::new(), by_words: Vec::new(), block };
-        for (place, number) in told.block.numbers().enumerate() {
+        let (possible, words) = possible.unzip();
+        let mut told = Self {
+            decided: vec![Verdict::No; templates.block.len()],
+            candidates: Vec::new(),
+            by_words: Vec::new(),
+            templates: templates.clone(),
+        };
+        for (place, &number) in templates.block.numbers().iter().enumerate() {
             let verdict = match &possible {
                 Some(possible) if !possible[place] => Verdict::No,
                 _ => decide(number),
@@ -82,9 +83,10 @@ impl Told {
         }
         if told.has(Verdict::Maybe) && message.automaton().is_some() {
             // Number 0 is no template: its messages stand whole in the column.
-            let undecided = |place: &usize| told.decided[*place] == Verdict::Maybe && told.block.number(*place) > 0;
+            let undecided =
+                |place: &usize| told.decided[*place] == Verdict::Maybe && templates.block.numbers()[*place] > 0;
             let places: Vec<usize> = told.candidates.iter().copied().filter(undecided).collect();
-            let matches = rows.matches_of(&templates, &places, message)?;
+            let matches = rows.matches_of(&templates, &places, words, message)?;
             told.by_words = places.into_iter().zip(matches).collect();
         }
         Ok(Some(told))
@@ -111,7 +113,7 @@ impl Told {
     fn count(&self) -> Option<usize> {
         let certain = self.candidates.iter().filter(|place| self.decided[**place] == Verdict::Yes);
         let by_words = self.by_words.iter().flat_map(|(_, matches)| matches).filter(|matches| **matches);
-        let count = || certain.map(|place| self.block.rows_of(*place)).sum::<usize>() + by_words.count();
+        let count = || certain.map(|place| self.templates.block.rows_of(*place)).sum::<usize>() + by_words.count();
         self.none_is_open().then(count)
     }
 
@@ -119,7 +121,7 @@ impl Told {
         if self.candidates.is_empty() {
             return Ok(BooleanBuffer::new_unset(within.len()));
         }
-        let places = rows.template_rows(&self.block)?;
+        let places = rows.template_rows(&self.templates)?;
         let place = |row: usize| usize::from(places[row]);
         let known = if self.by_words.is_empty() {
             pick(within, |row| self.decided[place(row)] == Verdict::Yes)

@@ -1,11 +1,12 @@
 //! One page of records, newest or oldest first.
 //!
-//! Segments, blocks and chunks are looked at in the order of their nearest time, and a segment is opened only when its
-//! turn comes. The walk stops when the page is full and nothing that is left can hold a nearer record; blocks that
+//! Segments, blocks and chunks are looked at in the order of their nearest time. A segment is opened only when its turn
+//! comes, some at once where those before had no block of interest. The walk stops when the page is full and nothing that is left can hold a nearer record; blocks that
 //! overlap in time are therefore all looked at before a record of them is given out.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 
 use arrow::buffer::BooleanBuffer;
@@ -94,21 +95,25 @@ pub(super) fn search(control: &Control, snapshot: &Snapshot, search: &Search) ->
     let mut units: Vec<Unit> = Vec::new();
     let mut hits: Vec<Hit> = Vec::new();
     let mut stats = Stats::default();
-    let (mut matched, mut wave) = (0, 1);
+    let (mut matched, mut wave, mut opened) = (0, 1, 1);
     loop {
         let first = units.len();
+        let last = hits.last().filter(|_| hits.len() >= search.limit);
+        let last = last.map(|hit| nearness(hit.0.timestamp, search.order));
+        let is_needed = |place: &Place| last.is_none_or(|last| place.near >= last);
         while units.len() < first + wave {
-            let Some(next) = ahead.peek() else { break };
-            let full = hits.len() >= search.limit;
-            if full && hits.last().is_some_and(|hit| next.near < nearness(hit.0.timestamp, search.order)) {
+            if !ahead.peek().is_some_and(is_needed) {
                 break;
             }
             match ahead.pop().map(|place| place.ahead) {
                 Some(Ahead::Unit(unit)) => units.push(unit),
                 Some(Ahead::Segment(segment)) => {
-                    control.check()?;
-                    let blocks = Unit::of_segment(&segment, &range, &plan.needs)?;
-                    ahead.extend(blocks.into_iter().map(|unit| place(Ahead::Unit(unit), search.order)));
+                    let segments = next_segments(segment, opened, &mut ahead, is_needed);
+                    let of_segment = |segment: &Arc<Segment>| Unit::of_segment(segment, &range, &plan.needs);
+                    let blocks = control::map(control, &segments, of_segment)?;
+                    ahead.extend(blocks.into_iter().flatten().map(|unit| place(Ahead::Unit(unit), search.order)));
+                    // Where the first ones have no block of interest, many have none.
+                    opened = (opened * 2).min(control::wave_max());
                 }
                 None => break,
             }
@@ -132,6 +137,26 @@ pub(super) fn search(control: &Control, snapshot: &Snapshot, search: &Search) ->
     }
     let records = fetch(control, &units, &hits, &plan, search, &mut stats)?;
     Ok(Page { records, stats })
+}
+
+/// A segment and those that come right after it and are needed, at most so many, to be opened at once.
+fn next_segments(
+    first: Arc<Segment>,
+    at_most: usize,
+    ahead: &mut BinaryHeap<Place>,
+    is_needed: impl Fn(&Place) -> bool,
+) -> Vec<Arc<Segment>> {
+    let mut segments = vec![first];
+    while segments.len() < at_most
+        && let Some(next) = ahead.peek_mut()
+        && matches!(next.ahead, Ahead::Segment(_))
+        && is_needed(&next)
+    {
+        if let Ahead::Segment(segment) = PeekMut::pop(next).ahead {
+            segments.push(segment);
+        }
+    }
+    segments
 }
 
 fn place(ahead: Ahead, order: Order) -> Place {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use memchr::memmem;
 use model::query::words::{TextMatcher, is_word_byte};
 use model::query::{Glob, Text, WordPattern};
 use parking_lot::Mutex;
@@ -31,9 +32,6 @@ pub(super) enum Verdict {
     Maybe,
 }
 
-/// Templates that are asked for a literal at once.
-const RUN_TEMPLATES: usize = 16;
-
 /// Verdicts on the templates of a segment by number (0, no template: maybe), each found when it is first asked for.
 #[derive(Debug)]
 pub(super) struct Verdicts(Box<[AtomicU8]>);
@@ -45,8 +43,8 @@ pub(super) struct Message {
     pub(super) matcher: TextMatcher,
     /// Fewer holes can't hold the words with digits that every match has.
     holes_min: usize,
-    /// Must stand in the template as it is, or no message can match: the cheapest question but one.
-    literal: Option<TextMatcher>,
+    /// Folded, must stand in the template, or no message can match.
+    literal: Option<memmem::Finder<'static>>,
     /// Must match the template with `0` in its holes, or no message can.
     necessary: Vec<TextMatcher>,
     /// The same for the template with NUL bytes in its holes.
@@ -99,15 +97,12 @@ impl Message {
     pub(super) fn new(text: &Text) -> Self {
         let word = |word: String| TextMatcher::new(&Text::Phrase(vec![WordPattern::Exact(word)]));
         let (digits, plain): (Vec<_>, Vec<_>) = text.required_words().into_iter().partition(|word| has_digit(word));
-        let contains = |words: &[String]| {
-            let longest = words.iter().max_by_key(|word| word.len());
-            longest.map(|word| TextMatcher::new(&Text::Contains(word.clone())))
-        };
+        let longest = |words: &[String]| words.iter().max_by_key(|word| word.len()).cloned();
         let mut message = Self {
             matcher: TextMatcher::new(text),
             holes_min: digits.len(),
-            literal: contains(&plain),
-            in_words: contains(&digits),
+            literal: longest(&plain).map(|word| memmem::Finder::new(&word).into_owned()),
+            in_words: longest(&digits).map(|word| TextMatcher::new(&Text::Contains(word))),
             necessary: plain.into_iter().map(word).collect(),
             outline: None,
             enough: Enough::Never,
@@ -154,17 +149,19 @@ impl Message {
         self.verdicts.lock().entry(segment).or_insert_with(new).clone()
     }
 
-    /// Most templates lack the literal, and are told without a look at each: texts that follow each other are one text.
+    /// Most templates lack the literal, and are told without a look at each.
     fn first_verdicts(&self, dictionary: &Dictionary) -> Verdicts {
-        let mut verdicts: Box<[AtomicU8]> = (0..=dictionary.len()).map(|_| AtomicU8::new(0)).collect();
-        verdicts[0] = AtomicU8::new(Verdict::Maybe as u8);
-        if let Some(literal) = &self.literal {
-            for (run, verdicts) in dictionary.runs(RUN_TEMPLATES).zip(verdicts[1..].chunks_mut(RUN_TEMPLATES)) {
-                if !literal.matches(run) {
-                    verdicts.fill_with(|| AtomicU8::new(Verdict::No as u8));
-                }
+        let open = || AtomicU8::new(0);
+        let mut verdicts: Box<[AtomicU8]> = match &self.literal {
+            None => (0..=dictionary.len()).map(|_| open()).collect(),
+            Some(literal) => {
+                let none = || AtomicU8::new(Verdict::No as u8);
+                let mut verdicts: Box<[AtomicU8]> = (0..=dictionary.len()).map(|_| none()).collect();
+                dictionary.having(literal).for_each(|number| verdicts[usize::from(number)] = open());
+                verdicts
             }
-        }
+        };
+        verdicts[0] = AtomicU8::new(Verdict::Maybe as u8);
         Verdicts(verdicts)
     }
 
@@ -208,9 +205,6 @@ impl Message {
 
     fn verdict(&self, template: &str, filled: &mut String) -> Verdict {
         let decided = |matches: bool| if matches { Verdict::Yes } else { Verdict::No };
-        if self.literal.as_ref().is_some_and(|literal| !literal.matches(template)) {
-            return Verdict::No;
-        }
         filled.clear();
         let mut kept = 0;
         for hole in memchr::memchr_iter(0, template.as_bytes()) {

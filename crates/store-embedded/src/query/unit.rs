@@ -1,5 +1,6 @@
 //! What a query reads at once: a chunk in memory or a block of a segment.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,14 +10,14 @@ use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{Int64Type, SchemaRef, UInt32Type};
 use model::RecordId;
 use model::cursor::SortKey;
-use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use store::StoreError;
 
+use super::control::{self, Control};
 use super::templates::Message;
 use crate::chunk::{Chunk, Snapshot};
 use crate::columns;
 use crate::filter::Needs;
-use crate::segment::{BlockTemplates, Dictionary, Segment, SegmentMeta, ValueCounts};
+use crate::segment::{BlockTemplates, Coded, Dictionary, Segment, SegmentMeta, ValueCounts, Words};
 
 /// Rows that are sorted by (time, id).
 #[derive(Debug, Clone)]
@@ -43,15 +44,19 @@ impl Unit {
     }
 
     /// Every unit of a snapshot that overlaps the range and may hold what is needed.
-    pub(super) fn of_snapshot(snapshot: &Snapshot, range: &Range<i64>, needs: &Needs) -> Result<Vec<Unit>, StoreError> {
+    pub(super) fn of_snapshot(
+        control: &Control,
+        snapshot: &Snapshot,
+        range: &Range<i64>,
+        needs: &Needs,
+    ) -> Result<Vec<Unit>, StoreError> {
         let chunks = snapshot.chunks.iter().filter(|chunk| chunk.ts_max >= range.start && chunk.ts_min < range.end);
         let mut units: Vec<_> = chunks.map(|chunk| Unit::Chunk(chunk.clone())).collect();
-        for segment in &snapshot.segments {
-            let entry = segment.entry();
-            if entry.ts_max >= range.start && entry.ts_min < range.end {
-                units.extend(Self::of_segment(segment, range, needs)?);
-            }
-        }
+        let overlaps =
+            |segment: &&Arc<Segment>| segment.entry().ts_max >= range.start && segment.entry().ts_min < range.end;
+        let segments: Vec<_> = snapshot.segments.iter().filter(overlaps).collect();
+        let of_segments = control::map(control, &segments, |segment| Self::of_segment(segment, range, needs))?;
+        units.extend(of_segments.into_iter().flatten());
         Ok(units)
     }
 
@@ -84,6 +89,14 @@ impl Unit {
         range.start <= min && max < range.end
     }
 
+    /// Whether some row has a value in a column.
+    pub(super) fn has_values(&self, column: usize) -> Result<bool, StoreError> {
+        match self {
+            Self::Chunk(chunk) => Ok(chunk.batch.column(column).null_count() < chunk.rows()),
+            Self::Block { segment, block, .. } => segment.has_values(*block, column),
+        }
+    }
+
     pub(super) fn schema(&self) -> &SchemaRef {
         match self {
             Self::Chunk(chunk) => chunk.batch.schema_ref(),
@@ -103,7 +116,7 @@ impl Unit {
                 Ok((batch, 0))
             }
             Self::Block { segment, block, .. } => {
-                let read = segment.read(*block, columns, rows.map(|rows| selection(rows, self.rows())))?;
+                let read = segment.read(*block, columns, rows)?;
                 Ok((read.batch, read.bytes))
             }
         }
@@ -114,28 +127,12 @@ fn internal(error: impl std::fmt::Display) -> StoreError {
     StoreError::Internal(error.to_string())
 }
 
-/// Rising rows as runs to skip and to read.
-fn selection(rows: &[u32], total: usize) -> RowSelection {
-    let mut selectors = Vec::new();
-    let mut at = 0;
-    let mut runs = rows.chunk_by(|a, b| a + 1 == *b).map(|run| (run[0] as usize, run.len()));
-    for (start, length) in &mut runs {
-        if start > at {
-            selectors.push(RowSelector::skip(start - at));
-        }
-        selectors.push(RowSelector::select(length));
-        at = start + length;
-    }
-    if at < total {
-        selectors.push(RowSelector::skip(total - at));
-    }
-    selectors.into()
-}
-
 /// The templates of a block's messages.
 #[derive(Debug, Clone)]
 pub(super) struct Templates {
-    pub(super) segment: u64,
+    pub(super) segment: Arc<Segment>,
+    /// Which block of the segment.
+    at: usize,
     pub(super) dictionary: Arc<Dictionary>,
     pub(super) block: Arc<BlockTemplates>,
 }
@@ -147,6 +144,8 @@ pub(super) struct Rows<'u> {
     /// Which rows of the unit these are, rising; None: all.
     picked: Option<Vec<u32>>,
     columns: Vec<Option<ArrayRef>>,
+    /// Columns that were read as codes.
+    codes: HashMap<usize, Arc<Coded>>,
     templates: Option<Templates>,
     /// Read so far.
     pub(super) bytes: u64,
@@ -154,7 +153,8 @@ pub(super) struct Rows<'u> {
 
 impl<'u> Rows<'u> {
     pub(super) fn new(unit: &'u Unit) -> Self {
-        Self { unit, picked: None, columns: vec![None; unit.schema().fields().len()], templates: None, bytes: 0 }
+        let columns = vec![None; unit.schema().fields().len()];
+        Self { unit, picked: None, columns, codes: HashMap::new(), templates: None, bytes: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -184,6 +184,14 @@ impl<'u> Rows<'u> {
 
     /// Reads those of these columns that were not read yet, at once.
     pub(super) fn load(&mut self, columns: &[usize]) -> Result<(), StoreError> {
+        for column in columns {
+            if self.columns[*column].is_none()
+                && let Some(coded) = self.codes.get(column)
+            {
+                let data_type = self.unit.schema().field(*column).data_type();
+                self.columns[*column] = Some(coded.array(data_type, self.picked.as_deref()).map_err(internal)?);
+            }
+        }
         let mut missing: Vec<usize> =
             columns.iter().copied().filter(|column| self.columns[*column].is_none()).collect();
         missing.sort_unstable();
@@ -204,6 +212,21 @@ impl<'u> Rows<'u> {
         self.columns[column].clone().ok_or_else(|| internal("a column is missing"))
     }
 
+    /// The values of a column and which row has which, if it is written so and was not read as an array.
+    pub(super) fn codes(&mut self, column: usize) -> Result<Option<Arc<Coded>>, StoreError> {
+        let Unit::Block { segment, block, .. } = self.unit else { return Ok(None) };
+        if self.picked.is_some() || self.columns[column].is_some() {
+            return Ok(None);
+        }
+        if !self.codes.contains_key(&column)
+            && let Some((coded, bytes)) = segment.codes(*block, column)?
+        {
+            self.bytes += bytes;
+            self.codes.insert(column, Arc::new(coded));
+        }
+        Ok(self.codes.get(&column).cloned())
+    }
+
     /// A column of some rows only, unless it was read whole before.
     pub(super) fn column_at(&mut self, column: usize, rows: &[u32]) -> Result<Sparse, StoreError> {
         if self.columns[column].is_some() || !self.are_few(rows.len()) {
@@ -216,15 +239,15 @@ impl<'u> Rows<'u> {
 
     /// The templates of the messages, when these are stored so and were not read yet.
     pub(super) fn templates(&mut self) -> Result<Option<Templates>, StoreError> {
-        let Unit::Block { segment, block, .. } = self.unit else { return Ok(None) };
+        let Unit::Block { segment, block: at, .. } = self.unit else { return Ok(None) };
         // They are of all rows.
         if self.picked.is_some() {
             return Ok(None);
         }
         if self.templates.is_none() && self.columns[columns::MESSAGE].is_none() {
-            let (dictionary, templates, bytes) = segment.templates(*block)?;
+            let (dictionary, block, bytes) = segment.templates(*at)?;
             self.bytes += bytes;
-            self.templates = Some(Templates { segment: segment.entry().id, dictionary, block: Arc::new(templates) });
+            self.templates = Some(Templates { segment: segment.clone(), at: *at, dictionary, block: Arc::new(block) });
         }
         Ok(self.templates.clone())
     }
@@ -238,28 +261,33 @@ impl<'u> Rows<'u> {
     }
 
     /// For each row the place of its template among those of the block.
-    pub(super) fn template_rows(&mut self, templates: &BlockTemplates) -> Result<Vec<u16>, StoreError> {
-        let Unit::Block { segment, block, .. } = self.unit else { return Ok(Vec::new()) };
-        let (rows, bytes) = segment.template_rows(*block, templates)?;
+    pub(super) fn template_rows(&mut self, templates: &Templates) -> Result<Vec<u16>, StoreError> {
+        let (rows, bytes) = templates.segment.template_rows(templates.at, &templates.block)?;
         self.bytes += bytes;
         Ok(rows)
     }
 
     /// Which messages of the templates at these places match: row by row of each. A template that has no match may have
-    /// none of its rows there.
+    /// none of its rows there. `words`: theirs, if they were read.
     pub(super) fn matches_of(
         &mut self,
         templates: &Templates,
         places: &[usize],
+        words: Option<Words>,
         message: &Message,
     ) -> Result<Vec<Vec<bool>>, StoreError> {
-        let (Unit::Block { segment, block, .. }, Some(automaton)) = (self.unit, message.automaton()) else {
-            return Ok(vec![Vec::new(); places.len()]);
+        let Some(automaton) = message.automaton() else { return Ok(vec![Vec::new(); places.len()]) };
+        let Templates { segment, at, .. } = templates;
+        let words = match words {
+            Some(words) => words,
+            None => {
+                let mut wanted = vec![false; templates.block.len()];
+                places.iter().for_each(|place| wanted[*place] = true);
+                let (words, bytes) = segment.words_of(*at, &templates.block, wanted)?;
+                self.bytes += bytes;
+                words
+            }
         };
-        let mut wanted = vec![false; templates.block.len()];
-        places.iter().for_each(|place| wanted[*place] = true);
-        let (words, bytes) = segment.words_of(*block, &templates.block, wanted)?;
-        self.bytes += bytes;
         let step = |state, bytes: &[u8]| automaton.step(state, bytes);
         let over = |state| automaton.over(state);
         let matches = places.iter().map(|&place| {
@@ -267,27 +295,27 @@ impl<'u> Rows<'u> {
                 return Ok(Vec::new());
             }
             let states = templates.block.fold(&templates.dictionary, place, &words, automaton.start(), step, over);
-            let states = states.ok_or_else(|| segment.corrupt(format!("the words of block {block} can't be read")))?;
+            let states = states.ok_or_else(|| segment.corrupt(format!("the words of block {at} can't be read")))?;
             Ok(states.into_iter().map(|state| automaton.matches(state)).collect())
         });
         matches.collect()
     }
 
-    /// By place, whether messages of a template can match by the words in its holes, or have no template.
+    /// By place, whether messages of a template can match by the words in its holes, or have no template; and those
+    /// words.
     pub(super) fn places_of_words(
         &mut self,
         templates: &Templates,
         message: &Message,
-    ) -> Result<Vec<bool>, StoreError> {
-        let mut possible: Vec<bool> = templates.block.numbers().map(|number| number == 0).collect();
-        let Unit::Block { segment, block, .. } = self.unit else { return Ok(possible) };
-        let with_holes = templates.block.numbers().map(|number| templates.dictionary.holes(number) > 0).collect();
-        let (words, bytes) = segment.words_of(*block, &templates.block, with_holes)?;
+    ) -> Result<(Vec<bool>, Words), StoreError> {
+        let numbers = templates.block.numbers();
+        let with_holes = numbers.iter().map(|number| templates.dictionary.holes(*number) > 0).collect();
+        let (words, bytes) = templates.segment.words_of(templates.at, &templates.block, with_holes)?;
         self.bytes += bytes;
-        for (place, possible) in possible.iter_mut().enumerate() {
-            *possible |= words.bytes(place).is_some_and(|words| message.can_be_of_words(words));
-        }
-        Ok(possible)
+        let possible = |(place, number): (usize, &u16)| {
+            *number == 0 || words.bytes(place).is_some_and(|words| message.can_be_of_words(words))
+        };
+        Ok((numbers.iter().enumerate().map(possible).collect(), words))
     }
 
     /// The words that stand in holes of templates, as [`Segment::words`] gives them.
@@ -359,9 +387,4 @@ pub(super) fn run_mask(run: &Range<usize>, len: usize) -> BooleanBuffer {
     mask.append_n(run.len(), true);
     mask.append_n(len - run.end, false);
     mask.finish()
-}
-
-/// Whether a column has no value at all.
-pub(super) fn is_all_null(column: &ArrayRef) -> bool {
-    column.null_count() == column.len()
 }

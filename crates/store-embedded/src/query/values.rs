@@ -15,14 +15,15 @@ use model::{RecordId, Severity, SpanId, TraceId, Value};
 use store::StoreError;
 use store::aggregation::{accumulator, key};
 
-use super::unit::{Rows, Unit, is_all_null};
+use super::plan::Plan;
+use super::unit::{Rows, Unit};
 use crate::columns::{self, Kind, Overflow, Scope, Strings};
-use crate::segment::ValueCounts;
+use crate::segment::{Coded, ValueCounts};
 
 /// The code of rows that were not asked for.
 pub(super) const UNASKED: u32 = u32::MAX;
 
-/// The different values of a field in a unit.
+/// The values of a field in a unit; some may come twice, and some of rows that were not asked for.
 #[derive(Debug, Default)]
 pub(super) struct Codes {
     /// For each row an index into `values`; [`UNASKED`] for rows outside the mask.
@@ -75,12 +76,13 @@ impl Source {
         let mut layers = Vec::new();
         for scope in scopes {
             for (index, kind) in columns::columns_of(rows.unit.schema(), *scope, name) {
-                let column = rows.column(index)?;
-                if !is_all_null(&column) {
-                    layers.push(Layer::Column(column, kind));
+                if rows.unit.has_values(index)? {
+                    layers.push(Layer::Column(rows.column(index)?, kind));
                 }
             }
-            if let Some(index) = columns::overflow_of(rows.unit.schema()) {
+            if let Some(index) = columns::overflow_of(rows.unit.schema())
+                && rows.unit.has_values(index)?
+            {
                 let column = rows.column(index)?;
                 let named = |text: &str| finder.find(text.as_bytes()).is_some();
                 if column.as_string::<i32>().iter().flatten().any(named) {
@@ -172,9 +174,16 @@ impl Layer {
     }
 }
 
-/// The values of a field over all rows of a unit, each with its rows, null among them, if the index tells; some value may
-/// come twice.
-pub(super) fn counted(unit: &Unit, field: &Field) -> Result<Option<Vec<(Value<'static>, u64)>>, StoreError> {
+/// The values of a field over all rows of a unit, each with its rows, null among them, when all rows are asked for and
+/// the index tells; some value may come twice.
+pub(super) fn counted(
+    unit: &Unit,
+    plan: &Plan,
+    field: &Field,
+) -> Result<Option<Vec<(Value<'static>, u64)>>, StoreError> {
+    if !plan.counts_all(unit) {
+        return Ok(None);
+    }
     let column = match field {
         Field::Level | Field::SeverityNumber => columns::SEVERITY,
         Field::Service => columns::SERVICE,
@@ -202,13 +211,18 @@ pub(super) fn counted(unit: &Unit, field: &Field) -> Result<Option<Vec<(Value<'s
     Ok(Some(counts))
 }
 
-/// The different values of a field among the rows of a mask; null for rows without the field.
+/// The values of a field among the rows of a mask; null for rows without the field.
 pub(super) fn codes(
     rows: &mut Rows<'_>,
     field: &Field,
     project: &str,
     mask: &BooleanBuffer,
 ) -> Result<Codes, StoreError> {
+    if let Some((column, kind)) = only_column(rows.unit, field)?
+        && let Some(coded) = rows.codes(column)?
+    {
+        return codes_of(&coded, field, kind, mask);
+    }
     let source = Source::new(rows, field, project)?;
     let mut codes = Codes { rows: vec![UNASKED; mask.len()], values: Vec::new() };
     match source.text() {
@@ -270,6 +284,81 @@ pub(super) fn codes(
     Ok(codes)
 }
 
+/// The column in which all values of a field stand, and their kind.
+fn only_column(unit: &Unit, field: &Field) -> Result<Option<(usize, Kind)>, StoreError> {
+    let (scopes, name): (&[Scope], _) = match field {
+        Field::Level | Field::SeverityNumber => return Ok(Some((columns::SEVERITY, Kind::Int))),
+        Field::Service => return Ok(Some((columns::SERVICE, Kind::String))),
+        Field::Host => return Ok(Some((columns::HOST, Kind::String))),
+        Field::Any(name) => (&[Scope::Attribute, Scope::Resource], name),
+        Field::Attribute(name) => (&[Scope::Attribute], name),
+        Field::Resource(name) => (&[Scope::Resource], name),
+        _ => return Ok(None),
+    };
+    if let Some(overflow) = columns::overflow_of(unit.schema())
+        && unit.has_values(overflow)?
+    {
+        return Ok(None);
+    }
+    let mut found = None;
+    for scope in scopes {
+        for (column, kind) in columns::columns_of(unit.schema(), *scope, name) {
+            if unit.has_values(column)? {
+                if found.is_some() {
+                    return Ok(None);
+                }
+                found = Some((column, kind));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The codes of a column that is written as such.
+fn codes_of(coded: &Coded, field: &Field, kind: Kind, mask: &BooleanBuffer) -> Result<Codes, StoreError> {
+    let stored = coded.values.clone();
+    let source = match field {
+        Field::Level => Source::Level(stored),
+        Field::SeverityNumber => Source::SeverityNumber(stored),
+        _ => Source::Fields { layers: vec![Layer::Column(stored, kind)], name: String::new() },
+    };
+    let mut values: Vec<Value<'static>> = Vec::with_capacity(coded.values.len() + 1);
+    let mut code_of = Vec::with_capacity(coded.values.len());
+    for at in 0..coded.values.len() {
+        let value = source.value(at)?.unwrap_or(Value::Null).into_owned();
+        // Several severities share a level.
+        let known = matches!(field, Field::Level).then(|| values.iter().position(|known| *known == value)).flatten();
+        code_of.push(known.unwrap_or(values.len()) as u32);
+        if known.is_none() {
+            values.push(value);
+        }
+    }
+    let all = mask.count_set_bits() == mask.len();
+    let code = |row: usize| code_of[coded.codes[row] as usize];
+    let mut rows = Vec::new();
+    match &coded.valid {
+        None if all => rows.extend((0..mask.len()).map(code)),
+        None => {
+            rows.resize(mask.len(), UNASKED);
+            mask.set_indices().for_each(|row| rows[row] = code(row));
+        }
+        Some(_) => {
+            let null = values.len() as u32;
+            values.push(Value::Null);
+            rows.resize(mask.len(), if all { null } else { UNASKED });
+            if !all {
+                mask.set_indices().for_each(|row| rows[row] = null);
+            }
+            coded.for_each(|row, value| {
+                if rows[row] == null {
+                    rows[row] = code_of[value];
+                }
+            });
+        }
+    }
+    Ok(Codes { rows, values })
+}
+
 /// One code for each severity that occurs. Several severities share a level, and then a code.
 fn severity_codes(
     source: &Source,
@@ -327,6 +416,21 @@ pub(super) fn numbers(
     mask: &BooleanBuffer,
     mut each: impl FnMut(usize, Number),
 ) -> Result<(), StoreError> {
+    if let Some((column, kind @ (Kind::Int | Kind::Double))) = only_column(rows.unit, field)?
+        && matches!(field, Field::Any(_) | Field::Attribute(_) | Field::Resource(_))
+        && let Some(coded) = rows.codes(column)?
+    {
+        let values: Vec<Number> = match kind {
+            Kind::Int => coded.values.as_primitive::<Int64Type>().values().iter().copied().map(Number::Int).collect(),
+            _ => coded.values.as_primitive::<Float64Type>().values().iter().copied().map(Number::Double).collect(),
+        };
+        coded.for_each(|row, value| {
+            if mask.value(row) {
+                each(row, values[value]);
+            }
+        });
+        return Ok(());
+    }
     let source = Source::new(rows, field, project)?;
     if let Source::Fields { layers, .. } = &source
         && let [Layer::Column(column, kind @ (Kind::Int | Kind::Double))] = &layers[..]

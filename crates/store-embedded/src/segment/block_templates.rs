@@ -8,17 +8,14 @@ use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 
 use super::messages::{Dictionary, END, HOLE, SAME, TURNED_ROWS_MIN, put_planes, take_planes};
 
-/// The templates that a block has.
+/// The templates that a block has; all by place.
 #[derive(Debug)]
-pub(crate) struct BlockTemplates(pub(super) Vec<BlockTemplate>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BlockTemplate {
+pub(crate) struct BlockTemplates {
     /// In the segment's dictionary; 0: messages that have no template.
-    pub(super) number: u16,
-    pub(super) rows: u32,
-    /// Bytes of its words.
-    pub(super) words: u32,
+    numbers: Vec<u16>,
+    rows: Vec<u32>,
+    /// Bytes of their words.
+    words: Vec<u32>,
 }
 
 impl BlockTemplates {
@@ -28,22 +25,27 @@ impl BlockTemplates {
         let highest = numbers.iter().max().map_or(0, |highest| usize::from(*highest) + 1);
         let mut rows = vec![0_u32; highest];
         numbers.iter().for_each(|number| rows[usize::from(*number)] += 1);
-        let counted = (0..=u16::MAX).zip(&rows).filter(|(_, rows)| **rows > 0);
-        let mut templates: Vec<_> = counted.map(|(number, &rows)| BlockTemplate { number, rows, words: 0 }).collect();
-        templates.sort_unstable_by_key(|template| text(template.number));
+        let mut present: Vec<u16> = (0..=u16::MAX).zip(&rows).filter(|(_, rows)| **rows > 0).map(|(n, _)| n).collect();
+        present.sort_unstable_by_key(|number| text(*number));
         let mut place_of = vec![0; highest];
-        for (place, template) in templates.iter().enumerate() {
-            place_of[usize::from(template.number)] = place as u16;
+        for (place, number) in present.iter().enumerate() {
+            place_of[usize::from(*number)] = place as u16;
         }
-        (Self(templates), numbers.iter().map(|number| place_of[usize::from(*number)]).collect())
+        let places = numbers.iter().map(|number| place_of[usize::from(*number)]).collect();
+        let rows = present.iter().map(|number| rows[usize::from(*number)]).collect();
+        (Self { words: vec![0; present.len()], numbers: present, rows }, places)
+    }
+
+    pub(super) fn set_words(&mut self, place: usize, bytes: usize) {
+        self.words[place] = bytes as u32;
     }
 
     /// The rows of each template one after the other; `places` is by row.
     pub(super) fn rows(&self, places: &[u16]) -> Vec<u32> {
         let mut end = 0;
-        let starts = self.0.iter().map(|template| {
+        let starts = self.rows.iter().map(|rows| {
             let start = end;
-            end += template.rows as usize;
+            end += *rows as usize;
             start
         });
         let mut next: Vec<usize> = starts.collect();
@@ -57,10 +59,15 @@ impl BlockTemplates {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut plain = (self.0.len() as u32).to_le_bytes().to_vec();
-        put_planes(&mut plain, &self.0, |template| template.number.to_le_bytes());
-        put_planes(&mut plain, &self.0, |template| template.rows.to_le_bytes());
-        put_planes(&mut plain, &self.0, |template| template.words.to_le_bytes());
+        self.encode_with(&self.numbers)
+    }
+
+    /// With the numbers of another dictionary.
+    pub(super) fn encode_with(&self, numbers: &[u16]) -> Vec<u8> {
+        let mut plain = (numbers.len() as u32).to_le_bytes().to_vec();
+        put_planes(&mut plain, numbers, u16::to_le_bytes);
+        put_planes(&mut plain, &self.rows, u32::to_le_bytes);
+        put_planes(&mut plain, &self.words, u32::to_le_bytes);
         plain
     }
 
@@ -68,51 +75,41 @@ impl BlockTemplates {
     pub(super) fn decode(plain: &[u8], rows: usize, dictionary: &Dictionary) -> Option<Self> {
         let (count, mut rest) = plain.split_first_chunk()?;
         let count = u32::from_le_bytes(*count) as usize;
-        let numbers = take_planes(&mut rest, count, 2)?;
-        let counts = take_planes(&mut rest, count, 4)?;
-        let words = take_planes(&mut rest, count, 4)?;
-        let templates = numbers.into_iter().zip(counts).zip(words);
-        let templates: Vec<_> =
-            templates.map(|((number, rows), words)| BlockTemplate { number: number as u16, rows, words }).collect();
-        let known = |template: &BlockTemplate| {
-            usize::from(template.number) <= dictionary.len()
-                && (dictionary.holes(template.number) > 0) == (template.words > 0)
+        let numbers = take_planes(&mut rest, count, 2)?.into_iter().map(|number| number as u16).collect();
+        let templates =
+            Self { numbers, rows: take_planes(&mut rest, count, 4)?, words: take_planes(&mut rest, count, 4)? };
+        let known = |(number, words): (&u16, &u32)| {
+            usize::from(*number) <= dictionary.len() && (dictionary.holes(*number) > 0) == (*words > 0)
         };
-        let whole =
-            rest.is_empty() && templates.iter().map(|template| u64::from(template.rows)).sum::<u64>() == rows as u64;
-        (whole && templates.iter().all(known)).then_some(Self(templates))
+        let whole = rest.is_empty() && templates.rows.iter().map(|rows| u64::from(*rows)).sum::<u64>() == rows as u64;
+        (whole && templates.numbers.iter().zip(&templates.words).all(known)).then_some(templates)
     }
 
     /// For each row the place of its template in the list.
     pub(super) fn decode_rows(&self, plain: &[u8], rows: usize) -> Option<Vec<u16>> {
         let (low, high) = plain.split_at_checked(rows)?;
         let places: Vec<u16> = low.iter().zip(high).map(|(low, high)| u16::from_le_bytes([*low, *high])).collect();
-        let known = places.iter().max().is_none_or(|highest| usize::from(*highest) < self.0.len());
+        let known = places.iter().max().is_none_or(|highest| usize::from(*highest) < self.len());
         (known && high.len() == rows).then_some(places)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The number of one, by its place.
-    pub(crate) fn number(&self, place: usize) -> u16 {
-        self.0[place].number
+        self.numbers.len()
     }
 
     /// The number of each, by place.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = u16> {
-        self.0.iter().map(|template| template.number)
+    pub(crate) fn numbers(&self) -> &[u16] {
+        &self.numbers
     }
 
     /// The rows of one, by its place.
     pub(crate) fn rows_of(&self, place: usize) -> usize {
-        self.0[place].rows as usize
+        self.rows[place] as usize
     }
 
     /// Which templates the rows `wanted` have, by place; `places` is by row.
     pub(super) fn places_of(&self, places: &[u16], wanted: &[u32]) -> Vec<bool> {
-        let mut of_template = vec![false; self.0.len()];
+        let mut of_template = vec![false; self.len()];
         wanted.iter().for_each(|row| of_template[usize::from(places[*row as usize])] = true);
         of_template
     }
@@ -121,9 +118,9 @@ impl BlockTemplates {
     pub(super) fn words_of(&self, wanted: Vec<bool>, parts: &[u32]) -> Option<Words> {
         let located = self.locate(parts)?;
         let mut needed = vec![false; parts.len()];
-        for (words, wanted) in located.iter().zip(&wanted) {
-            if *wanted && !words.bytes.is_empty() {
-                needed[words.part as usize] = true;
+        for (place, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted) {
+            if !located[place].bytes.is_empty() {
+                needed[located[place].part as usize] = true;
             }
         }
         Some(Words { wanted, located, needed, parts: Vec::with_capacity(parts.len()) })
@@ -140,11 +137,10 @@ impl BlockTemplates {
         step: impl Fn(S, &[u8]) -> S,
         over: impl Fn(S) -> bool,
     ) -> Option<Vec<S>> {
-        let template = self.0[place];
-        let mut pieces = dictionary.text(template.number).as_bytes().split(|byte| *byte == HOLE);
+        let mut pieces = dictionary.text(self.numbers[place]).as_bytes().split(|byte| *byte == HOLE);
         let first = step(start, pieces.next()?);
-        let mut states = vec![first; template.rows as usize];
-        if template.words == 0 || over(first) {
+        let mut states = vec![first; self.rows_of(place)];
+        if self.words[place] == 0 || over(first) {
             return Some(states);
         }
         let mut words = words.bytes(place)?;
@@ -182,16 +178,18 @@ impl BlockTemplates {
 
     /// Where the words of each stand; `parts` are the lengths of all parts.
     fn locate(&self, parts: &[u32]) -> Option<Vec<Located>> {
-        let (mut part, mut at) = (0, 0);
-        let each = self.0.iter().map(|template| {
-            if template.words > 0 && at >= *parts.get(part as usize)? {
+        let (mut part, mut at, mut len) = (0, 0, parts.first().copied().unwrap_or_default());
+        let mut located = Vec::with_capacity(self.len());
+        for &words in &self.words {
+            if words > 0 && at >= len {
                 (part, at) = (part + 1, 0);
+                len = *parts.get(part as usize)?;
             }
-            let bytes = at..at.checked_add(template.words)?;
-            at = bytes.end;
-            (template.words == 0 || at <= *parts.get(part as usize)?).then_some(Located { part, bytes })
-        });
-        each.collect()
+            let end = at.checked_add(words).filter(|end| *end <= len)?;
+            located.push(Located { part, bytes: at..end });
+            at = end;
+        }
+        Some(located)
     }
 
     /// The messages of the rows `wanted` (rising), for which `rest` has what stands in the column. `places` is by row;
@@ -205,7 +203,7 @@ impl BlockTemplates {
         rest: &StringArray,
     ) -> Option<StringArray> {
         let spans = Spans::find(self, dictionary, words)?;
-        let mut ranks = vec![0_u32; self.0.len()];
+        let mut ranks = vec![0_u32; self.len()];
         let mut offsets = Vec::with_capacity(wanted.len() + 1);
         let mut text: Vec<u8> = Vec::with_capacity(wanted.len() * 128);
         offsets.push(0);
@@ -219,7 +217,7 @@ impl BlockTemplates {
                 }
                 continue;
             };
-            match self.0[place].number {
+            match self.numbers[place] {
                 0 => text.extend_from_slice(rest.value(at).as_bytes()),
                 number => {
                     let words = spans.of(place, ranks[place] as usize, dictionary.holes(number))?;
@@ -283,13 +281,13 @@ struct Spans<'w> {
 
 impl<'w> Spans<'w> {
     fn find(templates: &BlockTemplates, dictionary: &Dictionary, of: &'w Words) -> Option<Self> {
-        let mut spans = Self { first: vec![0; templates.0.len()], words: Vec::new() };
-        for (place, template) in templates.0.iter().enumerate().filter(|(place, _)| of.wanted[*place]) {
-            if template.words == 0 {
+        let mut spans = Self { first: vec![0; templates.len()], words: Vec::new() };
+        for (place, _) in of.wanted.iter().enumerate().filter(|(_, wanted)| **wanted) {
+            if templates.words[place] == 0 {
                 continue;
             }
             let mut part = of.bytes(place)?;
-            let (rows, holes) = (template.rows as usize, dictionary.holes(template.number));
+            let (rows, holes) = (templates.rows_of(place), dictionary.holes(templates.numbers[place]));
             let first = spans.words.len();
             spans.first[place] = first;
             spans.words.resize(first + rows * holes, &[]);

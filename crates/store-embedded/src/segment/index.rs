@@ -20,7 +20,7 @@ use super::value_counts::{self, COUNTED, Counts, VALUES_MAX};
 use crate::filter::Filter;
 
 const MAGIC: &[u8; 8] = b"devlogsx";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Bytes of filters under one checksum, so that a lookup need not read a whole filter to trust it.
 pub(super) const FILTER_PAGE: usize = 4096;
 

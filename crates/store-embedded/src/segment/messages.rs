@@ -9,7 +9,8 @@
 //! messages with a NUL byte or with a template of more than [`TEMPLATE_BYTES_MAX`], and all new templates once the
 //! dictionary has [`TEMPLATES_MAX`] of them or [`DICTIONARY_BYTES_MAX`].
 //!
-//! For each block there are Zstandard frames behind its row group, and one for the dictionary behind the filters. A
+//! For each block there are Zstandard frames: its rows and words behind its row group, its templates behind the last
+//! block, side by side with those of all blocks, which a search reads first; and behind these one for the dictionary. A
 //! "plane" is one byte of each number, lowest planes first. Unpacked they hold:
 //!
 //! - templates: how many the block has, u32, number 0 among them; for each, in the order of their texts (so that a search
@@ -28,19 +29,22 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use arrow::array::{Array, StringArray, StringBuilder};
 use bytes::Bytes;
+use memchr::memmem;
 use model::query::words;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::block_templates::{BlockTemplate, BlockTemplates};
+use super::block_templates::BlockTemplates;
+use super::marks::Marks;
 
 const TEMPLATES_MAX: usize = u16::MAX as usize;
 const TEMPLATE_BYTES_MAX: usize = 2 << 10;
 const DICTIONARY_BYTES_MAX: usize = 4 << 20;
 /// Parts are unpacked one by one; smaller ones compress as well, since words of like templates stand together.
-const WORDS_PART_BYTES: usize = 32 << 10;
+const WORDS_PART_BYTES: usize = 16 << 10;
 /// Short runs compress better row by row, since rows of different templates often end alike.
 pub(super) const TURNED_ROWS_MIN: usize = 8;
 pub(super) const HOLE: u8 = 0;
@@ -56,8 +60,9 @@ pub(super) struct Encoder {
     texts: String,
     /// Where each text ends.
     ends: Vec<u32>,
-    /// Of the block at hand; kept for its room.
+    /// Of the block and of the message at hand; kept for their room.
     split: Split,
+    marks: Marks,
 }
 
 /// A packed frame and its length unpacked.
@@ -94,6 +99,7 @@ impl Encoder {
             texts: String::new(),
             ends: Vec::new(),
             split: Split::default(),
+            marks: Marks::default(),
         })
     }
 
@@ -138,7 +144,7 @@ impl Encoder {
             let first = split.words.len();
             split.starts.push(first as u32);
             template.clear();
-            let number = match cut(message, *start as u32, &mut template, &mut split.words) {
+            let number = match cut(message, *start as u32, &mut self.marks, &mut template, &mut split.words) {
                 true => self.number(&template),
                 false => 0,
             };
@@ -181,18 +187,17 @@ impl Encoder {
     /// Packs the templates of a block of another segment, whose rows and words can be copied; None when there is no room
     /// for its templates.
     pub(super) fn adopt(&mut self, dictionary: &Dictionary, block: &BlockTemplates) -> io::Result<Option<Frame>> {
-        let mut ours = Vec::with_capacity(block.0.len());
-        for template in &block.0 {
-            let number = match template.number {
+        let mut ours = Vec::with_capacity(block.len());
+        for &number in block.numbers() {
+            ours.push(match number {
                 0 => 0,
                 number => match self.number(dictionary.text(number)) {
                     0 => return Ok(None),
                     known => known,
                 },
-            };
-            ours.push(BlockTemplate { number, ..*template });
+            });
         }
-        Ok(Some(self.pack(&BlockTemplates(ours).encode())?))
+        Ok(Some(self.pack(&block.encode_with(&ours))?))
     }
 
     fn pack(&mut self, plain: &[u8]) -> io::Result<Frame> {
@@ -214,54 +219,23 @@ fn text<'t>(texts: &'t str, ends: &[u32], at: usize) -> &'t str {
     &texts[start as usize..ends[at] as usize]
 }
 
-/// What a byte of a message is, for one look at each: bits of the three below.
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut at = 0;
-    while at < classes.len() {
-        let byte = at as u8;
-        classes[at] |= if words::is_word_byte(byte) { IN_WORD } else { 0 };
-        classes[at] |= if byte.is_ascii_digit() { IS_DIGIT } else { 0 };
-        classes[at] |= if byte == HOLE { IS_HOLE } else { 0 };
-        at += 1;
-    }
-    classes
-};
-const IN_WORD: u8 = 1;
-const IS_DIGIT: u8 = 2;
-const IS_HOLE: u8 = 4;
-
 /// Cuts a message, which begins at `start` in all messages, into template and words. False: it has to stay whole.
-fn cut(message: &str, start: u32, template: &mut String, words: &mut Vec<Range<u32>>) -> bool {
-    let bytes = message.as_bytes();
-    // Goes on while a byte is of the class, and gives all bits that were seen.
-    let run = |at: &mut usize, of: u8| {
-        let mut seen = 0;
-        while let Some(byte) = bytes.get(*at) {
-            let class = CLASSES[usize::from(*byte)];
-            if class & IN_WORD != of {
-                break;
-            }
-            seen |= class;
-            *at += 1;
-        }
-        seen
-    };
-    let (mut at, mut kept) = (0, 0);
-    while at < bytes.len() {
-        let word = at;
-        if run(&mut at, IN_WORD) & IS_DIGIT != 0 {
-            template.push_str(&message[kept..word]);
-            template.push(char::from(HOLE));
-            words.push(start + word as u32..start + at as u32);
-            kept = at;
-        }
-        if run(&mut at, 0) & IS_HOLE != 0 || template.len() + at - kept > TEMPLATE_BYTES_MAX {
+fn cut(message: &str, start: u32, marks: &mut Marks, template: &mut String, words: &mut Vec<Range<u32>>) -> bool {
+    if !marks.read(message.as_bytes()) {
+        return false;
+    }
+    let mut kept = 0;
+    while let Some(word) = marks.next_with_digit(kept) {
+        template.push_str(&message[kept..word.start]);
+        template.push(char::from(HOLE));
+        kept = word.end;
+        words.push(start + word.start as u32..start + word.end as u32);
+        if template.len() > TEMPLATE_BYTES_MAX {
             return false;
         }
     }
     template.push_str(&message[kept..]);
-    true
+    template.len() <= TEMPLATE_BYTES_MAX
 }
 
 impl Split {
@@ -277,8 +251,8 @@ impl Split {
         let mut parts = vec![Vec::with_capacity(WORDS_PART_BYTES * 2)];
         let mut side_by_side = Vec::new();
         let mut start = 0;
-        for template in &mut templates.0 {
-            let rows = &by_template[start..start + template.rows as usize];
+        for place in 0..templates.len() {
+            let rows = &by_template[start..start + templates.rows_of(place)];
             start += rows.len();
             let holes = rows.first().map_or(0, |row| self.of(*row).len());
             if holes == 0 {
@@ -294,7 +268,7 @@ impl Split {
             let words = rows.iter().flat_map(|row| self.of(*row));
             side_by_side.extend(words.map(|word| &messages[word.start as usize..word.end as usize]));
             put_words(&side_by_side, holes, part, each_word);
-            template.words = (part.len() - before) as u32;
+            templates.set_words(place, part.len() - before);
         }
         parts.retain(|part| !part.is_empty());
         (templates, parts)
@@ -372,6 +346,8 @@ fn lay_out_rows(places: &[u16]) -> Vec<u8> {
 #[derive(Debug)]
 pub(crate) struct Dictionary {
     texts: String,
+    /// The same with A-Z folded to a-z; made when it is first searched.
+    folded: OnceLock<Box<[u8]>>,
     /// Where each text ends.
     ends: Vec<u32>,
     holes: Vec<u16>,
@@ -393,7 +369,7 @@ impl Dictionary {
         if !whole || !ends.iter().all(|end| texts.is_char_boundary(*end as usize)) {
             return None;
         }
-        let mut dictionary = Self { texts, ends, holes: Vec::new() };
+        let mut dictionary = Self { texts, folded: OnceLock::new(), ends, holes: Vec::new() };
         let holes = |text: &str| memchr::memchr_iter(HOLE, text.as_bytes()).count() as u16;
         dictionary.holes = (1..=count as u16).map(|number| holes(dictionary.text(number))).collect();
         Some(dictionary)
@@ -409,14 +385,22 @@ impl Dictionary {
         text(&self.texts, &self.ends, usize::from(number) - 1)
     }
 
-    /// The texts of each so many templates after the other, in the order of their numbers.
-    pub(crate) fn runs(&self, templates: usize) -> impl Iterator<Item = &str> {
-        let mut start = 0;
-        self.ends.chunks(templates).map(move |ends| {
-            let end = ends.last().map_or(start, |end| *end as usize);
-            let run = &self.texts[start..end];
-            start = end;
-            run
+    /// The numbers, rising, of the templates that have a folded text in them.
+    pub(crate) fn having(&self, text: &memmem::Finder<'_>) -> impl Iterator<Item = u16> {
+        let folded = self.folded.get_or_init(|| self.texts.to_ascii_lowercase().into_bytes().into());
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let hit = at + text.find(folded.get(at..)?)?;
+                let index = self.ends.partition_point(|end| *end as usize <= hit);
+                let end = *self.ends.get(index)? as usize;
+                // It may begin in one and end in the next.
+                let inside = hit + text.needle().len() <= end;
+                at = if inside { end } else { hit + 1 };
+                if inside {
+                    return Some(index as u16 + 1);
+                }
+            }
         })
     }
 

@@ -4,7 +4,7 @@
 //! block may overlap others. Between the last block and the Parquet footer stands our
 //! index: what each block holds, a checksum for each column of each block, and the token filters. The file stays
 //! valid Parquet for every other reader, who finds all columns but most of the messages: these stand split into
-//! templates and words behind each row group ([`messages`]), and times in the unit that the index has for the block:
+//! templates and words outside of the row groups ([`messages`]), and times in the unit that the index has for the block:
 //! what most programs send is whole milliseconds or microseconds, and takes half the room so.
 //!
 //! Opening is lazy: a query that only asks [`Segment::entry`] reads nothing. Every read is checked by checksum, so a
@@ -12,10 +12,13 @@
 
 mod block_templates;
 mod cache;
+mod coded_chunk;
 mod filters;
 mod index;
+mod marks;
 mod messages;
 mod read;
+mod read_columns;
 mod read_messages;
 mod stored;
 mod value_counts;
@@ -27,10 +30,12 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use block_templates::BlockTemplates;
+pub(crate) use block_templates::{BlockTemplates, Words};
 pub(crate) use cache::SegmentCache;
+pub(crate) use coded_chunk::Coded;
 pub(crate) use messages::Dictionary;
-pub use read::{Block, Segment};
+pub use read::Segment;
+pub use read_columns::Block;
 pub(crate) use value_counts::ValueCounts;
 pub(crate) use write::{Place, SegmentWriter};
 

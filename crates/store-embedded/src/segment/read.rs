@@ -1,4 +1,5 @@
-//! Reading a segment: only the column chunks asked for, each held against its checksum.
+//! A segment and its file: opened when it is first asked for more than its entry, every read held against its checksum.
+//! Columns are read in [`read_columns`](super::read_columns), messages in [`read_messages`](super::read_messages).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -9,14 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
 use model::crash::crash_point;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use store::StoreError;
 
@@ -38,14 +35,6 @@ pub struct Segment {
     doomed: AtomicBool,
 }
 
-/// Rows of a block.
-#[derive(Debug)]
-pub struct Block {
-    pub batch: RecordBatch,
-    /// Bytes that were read from the file.
-    pub bytes: u64,
-}
-
 impl Segment {
     pub(crate) fn new(dir: &Path, entry: SegmentEntry, cache: Arc<SegmentCache>) -> Self {
         Self { path: dir.join(entry.file_name()), entry, cache, doomed: AtomicBool::new(false) }
@@ -64,56 +53,6 @@ impl Segment {
         Ok(self.opened()?.meta.clone())
     }
 
-    /// Reads the columns of one block in the order of `columns` (indexes into the schema, each once; may be empty);
-    /// with a selection (over the block's rows) only its rows.
-    ///
-    /// # Errors
-    /// As [`Segment::meta`]; internal, when block or column is not in the file.
-    pub fn read(&self, block: usize, columns: &[usize], selection: Option<RowSelection>) -> Result<Block, StoreError> {
-        let opened = self.opened()?;
-        let meta = &opened.meta;
-        let (Some(stored), true) =
-            (opened.index.blocks.get(block), columns.iter().all(|column| *column < meta.schema.fields().len()))
-        else {
-            return Err(StoreError::Internal(format!("{} has no such block or column", self.entry.file_name())));
-        };
-        let rows = selection.as_ref().map_or(stored.meta.rows, RowSelection::row_count);
-        let schema = Arc::new(meta.schema.project(columns).map_err(|e| self.corrupt(e))?);
-        if columns.is_empty() || rows == 0 {
-            let options = RecordBatchOptions::new().with_row_count(Some(rows));
-            let arrays = schema.fields().iter().map(|field| arrow::array::new_empty_array(field.data_type())).collect();
-            let batch = RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|e| self.corrupt(e))?;
-            return Ok(Block { batch, bytes: 0 });
-        }
-        let chunks = self.chunks(&opened, block, columns)?;
-        let mut bytes = chunks.bytes();
-        let wanted: Option<Vec<u32>> = columns.contains(&columns::MESSAGE).then(|| picked(selection.as_ref(), rows));
-        let mask = ProjectionMask::leaves(opened.arrow.parquet_schema(), columns.iter().copied());
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, opened.arrow.clone())
-            .with_row_groups(vec![block])
-            .with_batch_size(rows)
-            .with_projection(mask);
-        if let Some(selection) = selection {
-            builder = builder.with_row_selection(selection);
-        }
-        let read = builder.build().map_err(|e| self.corrupt(e))?.next().transpose().map_err(|e| self.corrupt(e))?;
-        let batch = read.filter(|batch| batch.num_rows() == rows).ok_or_else(|| self.corrupt("rows are missing"))?;
-        // The reader gives columns in the file's order.
-        let order = columns.iter().map(|column| columns.iter().filter(|other| *other < column).count());
-        let mut batch = batch.project(&order.collect::<Vec<_>>()).map_err(|e| self.corrupt(e))?;
-        if let (Some(wanted), Some(at)) = (wanted, columns.iter().position(|column| *column == columns::MESSAGE)) {
-            let (with_messages, more) = self.with_messages(&opened, block, batch, at, &wanted)?;
-            batch = with_messages;
-            bytes += more;
-        }
-        for (column, unit) in super::TIMES.into_iter().zip(stored.units) {
-            if let Some(at) = columns.iter().position(|other| *other == column) {
-                batch = self.in_nanoseconds(batch, at, unit)?;
-            }
-        }
-        Ok(Block { batch, bytes })
-    }
-
     /// How many rows of a block have each value of a column, if the index tells.
     ///
     /// # Errors
@@ -122,17 +61,6 @@ impl Segment {
         let opened = self.opened()?;
         let counts = &self.index_block(&opened, block)?.counts;
         Ok(value_counts::of_column(column, counts, &opened.index.texts))
-    }
-
-    fn in_nanoseconds(&self, batch: RecordBatch, at: usize, unit: u32) -> Result<RecordBatch, StoreError> {
-        if unit == 1 {
-            return Ok(batch);
-        }
-        let (schema, mut arrays, _) = batch.into_parts();
-        let times =
-            arrays[at].as_primitive_opt::<Int64Type>().ok_or_else(|| self.corrupt("its times are no numbers"))?;
-        arrays[at] = Arc::new(times.unary::<_, Int64Type>(|time| time.wrapping_mul(i64::from(unit))));
-        RecordBatch::try_new(schema, arrays).map_err(|e| self.corrupt(e))
     }
 
     /// A block as it stands in the file.
@@ -278,7 +206,7 @@ impl Segment {
         let names = parquet.file_metadata().schema_descr().columns().iter().map(|column| column.name().to_owned());
         let names: Vec<String> = names.collect();
         let schema = schema(&names, &index).ok_or_else(|| self.corrupt("it has a column of no known name"))?;
-        let dictionary = index.dictionary.plain as usize + index.dictionary.plain as usize / 8;
+        let dictionary = index.dictionary.plain as usize * 2 + index.dictionary.plain as usize / 8;
         let size = parquet.memory_size() + dictionary + index.blocks.len() * (index.columns.len() * 4 + 1024);
         let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
         let arrow = ArrowReaderMetadata::try_new(Arc::new(parquet), options).map_err(|e| self.corrupt(e))?;
@@ -288,21 +216,6 @@ impl Segment {
         let blocks = index.blocks.iter().map(|block| block.meta).collect();
         let meta = Arc::new(SegmentMeta { schema: arrow.schema().clone(), blocks });
         Ok(Opened { file, meta, arrow, index, dictionary: OnceLock::new(), size })
-    }
-
-    /// Reads whole column chunks.
-    fn chunks(&self, opened: &Opened, block: usize, columns: &[usize]) -> Result<Chunks, StoreError> {
-        let group = opened.arrow.metadata().row_group(block);
-        let mut parts = Vec::with_capacity(columns.len());
-        for &column in columns {
-            let (start, len) = group.column(column).byte_range();
-            let chunk = self.pread(&opened.file, start, len as usize)?;
-            if opened.index.blocks[block].chunks.get(column).map(|chunk| chunk.crc) != Some(crc32c::crc32c(&chunk)) {
-                return Err(self.corrupt(format!("the checksum of column {column} of block {block} is wrong")));
-            }
-            parts.push((start, chunk));
-        }
-        Ok(Chunks { len: self.entry.bytes, parts })
     }
 
     pub(super) fn pread(&self, file: &File, start: u64, len: usize) -> Result<Bytes, StoreError> {
@@ -331,28 +244,14 @@ impl Drop for Segment {
     }
 }
 
-fn unpack(packed: &[u8], plain: usize) -> io::Result<Vec<u8>> {
+/// A Zstandard frame of at most `plain` bytes.
+pub(super) fn unpack(packed: &[u8], plain: usize) -> io::Result<Vec<u8>> {
     // Its context is 160 KB, to be set up for each frame otherwise.
     thread_local!(static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) });
     ZSTD.with_borrow_mut(|zstd| match zstd {
         Some(zstd) => zstd.decompress(packed, plain),
         None => zstd.insert(zstd::bulk::Decompressor::new()?).decompress(packed, plain),
     })
-}
-
-/// The rows of a selection, all `rows` when there is none.
-fn picked(selection: Option<&RowSelection>, rows: usize) -> Vec<u32> {
-    let Some(selection) = selection else { return (0..rows as u32).collect() };
-    let mut picked = Vec::with_capacity(rows);
-    let mut at = 0;
-    for run in selection.iter() {
-        let end = at + run.row_count as u32;
-        if !run.skip {
-            picked.extend(at..end);
-        }
-        at = end;
-    }
-    picked
 }
 
 /// The schema of a file: the names say the types, the index which text is read as dictionaries.

@@ -45,6 +45,7 @@ impl StoredBlock {
 }
 
 /// The parts of a file that were read.
+#[derive(Clone)]
 pub(super) struct Chunks {
     pub(super) len: u64,
     pub(super) parts: Vec<(u64, Bytes)>,

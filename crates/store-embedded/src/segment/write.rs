@@ -1,4 +1,5 @@
-//! Writing a segment: blocks as they come, then filters, index and footer; visible only when it is whole and synced.
+//! Writing a segment: blocks as they come, then their templates, filters, index and footer; visible only when it is whole
+//! and synced.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -40,7 +41,8 @@ pub(crate) struct SegmentWriter {
     open: Option<Open>,
     index: Index,
     texts: Texts,
-    /// Of each block.
+    /// Of each block, as are the filters.
+    templates: Vec<Frame>,
     filters: Vec<(Filter, Vec<u8>)>,
     tokens: Tokens,
 }
@@ -107,6 +109,7 @@ impl SegmentWriter {
             open: None,
             index: Index::default(),
             texts: Texts::default(),
+            templates: Vec::new(),
             filters: Vec::new(),
             tokens: Tokens::default(),
         }
@@ -143,7 +146,6 @@ impl SegmentWriter {
             unit
         });
         let crcs = open.write(&arrays)?;
-        let templates = open.write_frame(&split.templates)?;
         let in_rows = open.write_frame(&split.rows)?;
         let words = open.write_frames(&split.words)?;
         let rows = block.columns().iter().map(|array| (array.len() - array.null_count()) as u32);
@@ -155,7 +157,9 @@ impl SegmentWriter {
             ts_max: Key::at(block, block.num_rows() - 1).ts,
         };
         let counts = self.texts.count(block);
+        let templates = FramePlace::default();
         self.index.blocks.push(IndexBlock { meta, units, templates, rows: in_rows, words, counts, chunks });
+        self.templates.push(split.templates);
         self.filters.push(self.tokens.take_filter());
         Ok(())
     }
@@ -171,11 +175,11 @@ impl SegmentWriter {
         }
         group.close().map_err(storage)?;
         open.sync_sink()?.drain()?;
-        let templates = open.write_frame(&templates)?;
         let rows = open.write_frame(&block.rows)?;
         let words = open.write_frames(&block.words)?;
         let counts = self.texts.adopt(&block.index.counts, &block.texts);
-        self.index.blocks.push(IndexBlock { templates, rows, words, counts, ..block.index });
+        self.index.blocks.push(IndexBlock { rows, words, counts, ..block.index });
+        self.templates.push(templates);
         self.filters.push(block.filter);
         Ok(true)
     }
@@ -184,6 +188,9 @@ impl SegmentWriter {
     /// block.
     pub(crate) fn finish(mut self, place: Place) -> io::Result<Option<SegmentEntry>> {
         let Some(mut open) = self.open.take() else { return Ok(None) };
+        for (block, templates) in self.index.blocks.iter_mut().zip(&self.templates) {
+            block.templates = open.write_frame(templates)?;
+        }
         let dictionary = std::mem::replace(&mut open.messages, Encoder::new(self.zstd_level)?).finish()?;
         self.index.dictionary = open.write_frame(&dictionary)?;
         self.index.filters = open.file.bytes_written() as u64;

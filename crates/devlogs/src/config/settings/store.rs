@@ -49,7 +49,7 @@ pub struct EmbeddedStore {
 impl Default for EmbeddedStore {
     fn default() -> Self {
         Self {
-            flush_size: Size::mib(40),
+            flush_size: Size::mib(32),
             flush_age: Age(Duration::from_secs(60)),
             cache_size: Size::mib(64),
             retention_age: None,

@@ -42,6 +42,7 @@ use futures::StreamExt;
 use serde_json::Value as Json;
 use store::{QueryLimits, SqlAnswer, StoreError};
 
+use super::control;
 use crate::chunk::Snapshot;
 use table::Logs;
 
@@ -65,11 +66,9 @@ async fn answer(
     limits: QueryLimits,
 ) -> Result<SqlAnswer, StoreError> {
     let statement = parse(text)?;
-    let logs = {
-        let text = text.to_owned();
-        let made = tokio::task::spawn_blocking(move || Logs::new(snapshot, project, &text)).await;
-        Arc::new(made.map_err(|error| StoreError::Internal(error.to_string()))??)
-    };
+    let of_statement = text.to_owned();
+    let logs = control::run(limits, move |control| Logs::new(control, snapshot, project, &of_statement, limits));
+    let logs = Arc::new(logs.await?);
     let scanned = logs.scanned().clone();
     let context = SessionContext::new_with_state(session(limits)?);
     context.register_table("logs", logs).map_err(failed)?;

@@ -25,12 +25,13 @@ use model::Value;
 use model::number::Number;
 use model::query::Field;
 use store::aggregation::accumulator;
-use store::{Stats, StoreError};
+use store::{QueryLimits, Stats, StoreError};
 
 use super::functions::text;
 use crate::chunk::Snapshot;
 use crate::columns::{self, Kind, RecordReader};
 use crate::filter::Needs;
+use crate::query::control::{self, Control};
 use crate::query::unit::{Rows, Unit, run_mask};
 use crate::query::values::for_each;
 
@@ -52,6 +53,7 @@ pub(super) struct Logs {
     project: Arc<str>,
     schema: SchemaRef,
     columns: Arc<[Column]>,
+    limits: QueryLimits,
     scanned: Arc<Scanned>,
 }
 
@@ -74,7 +76,13 @@ impl Scanned {
 
 impl Logs {
     /// Reads the schemas of the snapshot's segments: blocks on the disk.
-    pub(super) fn new(snapshot: Snapshot, project: Arc<str>, statement: &str) -> std::result::Result<Self, StoreError> {
+    pub(super) fn new(
+        control: &Control,
+        snapshot: Snapshot,
+        project: Arc<str>,
+        statement: &str,
+        limits: QueryLimits,
+    ) -> std::result::Result<Self, StoreError> {
         let time = || DataType::Timestamp(TimeUnit::Nanosecond, None);
         let mut table: Vec<(String, DataType, Column)> = [
             ("timestamp", time(), Column::Field(Field::Timestamp)),
@@ -93,7 +101,7 @@ impl Logs {
         .into_iter()
         .map(|(name, data_type, column)| (name.to_owned(), data_type, column))
         .collect();
-        for (name, data_type) in named_columns(&snapshot, statement)? {
+        for (name, data_type) in named_columns(control, &snapshot, statement)? {
             if table.iter().all(|(taken, _, _)| *taken != name) {
                 table.push((name.clone(), data_type, Column::Field(Field::Any(name))));
             }
@@ -101,7 +109,8 @@ impl Logs {
         let fields: Vec<_> =
             table.iter().map(|(name, data_type, _)| ArrowField::new(name, data_type.clone(), true)).collect();
         let columns = table.into_iter().map(|(_, _, column)| column).collect();
-        Ok(Self { snapshot, project, schema: Arc::new(Schema::new(fields)), columns, scanned: Arc::default() })
+        let schema = Arc::new(Schema::new(fields));
+        Ok(Self { snapshot, project, schema, columns, limits, scanned: Arc::default() })
     }
 
     pub(super) fn scanned(&self) -> &Arc<Scanned> {
@@ -110,7 +119,11 @@ impl Logs {
 }
 
 /// The attribute and resource names that a statement mentions, with their types.
-fn named_columns(snapshot: &Snapshot, statement: &str) -> std::result::Result<BTreeMap<String, DataType>, StoreError> {
+fn named_columns(
+    control: &Control,
+    snapshot: &Snapshot,
+    statement: &str,
+) -> std::result::Result<BTreeMap<String, DataType>, StoreError> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, statement).tokenize().unwrap_or_default();
     // By name: the kinds of its columns; a quoted name may also stand in `overflow` only.
@@ -132,9 +145,8 @@ fn named_columns(snapshot: &Snapshot, statement: &str) -> std::result::Result<BT
         }
     };
     snapshot.chunks.iter().for_each(|chunk| add(chunk.batch.schema_ref()));
-    for segment in &snapshot.segments {
-        add(&segment.meta()?.schema);
-    }
+    let metas = control::map(control, &snapshot.segments, |segment| segment.meta())?;
+    metas.iter().for_each(|meta| add(&meta.schema));
     let known = mentioned.into_iter().filter(|(_, (kinds, quoted))| !kinds.is_empty() || (*quoted && overflow));
     Ok(known.map(|(name, (kinds, _))| (name, common_type(&kinds))).collect())
 }
@@ -174,8 +186,8 @@ impl TableProvider for Logs {
         filters.iter().for_each(|filter| narrow(filter, &mut range));
         let snapshot = self.snapshot.clone();
         let within = range.clone();
-        let units = tokio::task::spawn_blocking(move || Unit::of_snapshot(&snapshot, &within, &Needs::Nothing));
-        let mut units = units.await.map_err(external)?.map_err(external)?;
+        let units = move |control: &_| Unit::of_snapshot(control, &snapshot, &within, &Needs::Nothing);
+        let mut units = control::run(self.limits, units).await.map_err(external)?;
         // A LIMIT without an order gives the newest, as a search does.
         units.sort_by_key(|unit| std::cmp::Reverse(unit.times().1));
         let all: Vec<usize> = (0..self.columns.len()).collect();
