@@ -1,8 +1,9 @@
 //! One page of records, newest or oldest first.
 //!
 //! Segments, blocks and chunks are looked at in the order of their nearest time. A segment is opened only when its turn
-//! comes, some at once where those before had no block of interest. The walk stops when the page is full and nothing that is left can hold a nearer record; blocks that
-//! overlap in time are therefore all looked at before a record of them is given out.
+//! comes, some at once where those before had no block of interest. The walk stops when the page is full and nothing that
+//! is left can hold a nearer record; blocks that overlap in time are therefore all looked at before a record of them is
+//! given out.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

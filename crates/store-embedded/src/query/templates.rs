@@ -151,17 +151,13 @@ impl Message {
 
     /// Most templates lack the literal, and are told without a look at each.
     fn first_verdicts(&self, dictionary: &Dictionary) -> Verdicts {
-        let open = || AtomicU8::new(0);
-        let mut verdicts: Box<[AtomicU8]> = match &self.literal {
-            None => (0..=dictionary.len()).map(|_| open()).collect(),
-            Some(literal) => {
-                let none = || AtomicU8::new(Verdict::No as u8);
-                let mut verdicts: Box<[AtomicU8]> = (0..=dictionary.len()).map(|_| none()).collect();
-                dictionary.having(literal).for_each(|number| verdicts[usize::from(number)] = open());
-                verdicts
-            }
-        };
-        verdicts[0] = AtomicU8::new(Verdict::Maybe as u8);
+        let undecided = 0;
+        let first = if self.literal.is_some() { Verdict::No as u8 } else { undecided };
+        let mut verdicts: Box<[AtomicU8]> = (0..=dictionary.len()).map(|_| AtomicU8::new(first)).collect();
+        if let Some(literal) = &self.literal {
+            dictionary.having(literal).for_each(|number| *verdicts[usize::from(number)].get_mut() = undecided);
+        }
+        *verdicts[0].get_mut() = Verdict::Maybe as u8;
         Verdicts(verdicts)
     }
 

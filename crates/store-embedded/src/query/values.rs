@@ -286,10 +286,17 @@ pub(super) fn codes(
 
 /// The column in which all values of a field stand, and their kind.
 fn only_column(unit: &Unit, field: &Field) -> Result<Option<(usize, Kind)>, StoreError> {
+    match field {
+        Field::Level | Field::SeverityNumber => Ok(Some((columns::SEVERITY, Kind::Int))),
+        Field::Service => Ok(Some((columns::SERVICE, Kind::String))),
+        Field::Host => Ok(Some((columns::HOST, Kind::String))),
+        _ => named_column(unit, field),
+    }
+}
+
+/// The same of an attribute or resource value only.
+fn named_column(unit: &Unit, field: &Field) -> Result<Option<(usize, Kind)>, StoreError> {
     let (scopes, name): (&[Scope], _) = match field {
-        Field::Level | Field::SeverityNumber => return Ok(Some((columns::SEVERITY, Kind::Int))),
-        Field::Service => return Ok(Some((columns::SERVICE, Kind::String))),
-        Field::Host => return Ok(Some((columns::HOST, Kind::String))),
         Field::Any(name) => (&[Scope::Attribute, Scope::Resource], name),
         Field::Attribute(name) => (&[Scope::Attribute], name),
         Field::Resource(name) => (&[Scope::Resource], name),
@@ -416,8 +423,7 @@ pub(super) fn numbers(
     mask: &BooleanBuffer,
     mut each: impl FnMut(usize, Number),
 ) -> Result<(), StoreError> {
-    if let Some((column, kind @ (Kind::Int | Kind::Double))) = only_column(rows.unit, field)?
-        && matches!(field, Field::Any(_) | Field::Attribute(_) | Field::Resource(_))
+    if let Some((column, kind @ (Kind::Int | Kind::Double))) = named_column(rows.unit, field)?
         && let Some(coded) = rows.codes(column)?
     {
         let values: Vec<Number> = match kind {

@@ -42,18 +42,15 @@ impl Marks {
         let mut seen = 0;
         for part in message.chunks(64) {
             let (mut words, mut digits) = (0, 0);
-            let (eights, rest) = part.as_chunks::<8>();
-            for (at, eight) in eights.iter().enumerate() {
-                let classes = classes_of(eight);
+            let mut mark = |at: usize, classes: u64| {
                 words |= lowest_bits(classes) << (8 * at);
                 digits |= lowest_bits(classes >> 1) << (8 * at);
                 seen |= classes;
-            }
+            };
+            let (eights, rest) = part.as_chunks::<8>();
+            eights.iter().enumerate().for_each(|(at, eight)| mark(at, classes_of(eight)));
             if !rest.is_empty() {
-                let classes = classes_of(rest);
-                words |= lowest_bits(classes) << (8 * eights.len());
-                digits |= lowest_bits(classes >> 1) << (8 * eights.len());
-                seen |= classes;
+                mark(eights.len(), classes_of(rest));
             }
             self.words.push(words);
             self.digits.push(digits);

@@ -14,7 +14,7 @@ use super::read::Segment;
 use super::stored::Chunks;
 use crate::columns;
 
-/// Chunks that are no further apart are read at once: a disk takes as long to find the next one as to read this much.
+/// Chunks that are no further apart are read at once: what lies between costs less than another read.
 const GAP_BYTES_MAX: u64 = 16 << 10;
 
 /// Rows of a block.
@@ -164,11 +164,11 @@ impl Segment {
         places.sort_unstable();
         let mut parts = Vec::with_capacity(columns.len());
         for near in places.chunk_by(|a, b| b.0.saturating_sub(a.1) <= GAP_BYTES_MAX) {
-            let (first, last) = (near[0].0, near[near.len() - 1].1);
-            let read = self.pread(&opened.file, first, last.saturating_sub(first) as usize)?;
+            let first = near[0].0;
+            let last = near.iter().map(|(_, end, _)| *end).max().unwrap_or(first);
+            let read = self.pread(&opened.file, first, (last - first) as usize)?;
             for (start, end, column) in near {
-                let within = (start - first) as usize..(end - first) as usize;
-                let chunk = if within.end <= read.len() { read.slice(within) } else { bytes::Bytes::new() };
+                let chunk = read.slice((start - first) as usize..(end - first) as usize);
                 let crc = opened.index.blocks[block].chunks.get(*column).map(|chunk| chunk.crc);
                 if crc != Some(crc32c::crc32c(&chunk)) {
                     return Err(self.corrupt(format!("the checksum of column {column} of block {block} is wrong")));
