@@ -180,6 +180,8 @@ fn start_of(ends: &[u32], row: usize) -> u32 {
 #[derive(Debug, Clone, Default)]
 pub struct FieldsColumn {
     names: IndexSet<Box<str>, RandomState>,
+    /// The name that stood last behind each, and before them the one that a row began with.
+    behind: Vec<u32>,
     /// End of each row in `cells`.
     ends: Vec<u32>,
     cells: Vec<(u32, Cell)>,
@@ -202,8 +204,10 @@ enum Cell {
 
 impl FieldsColumn {
     pub fn push(&mut self, fields: &Fields<'_>) {
+        let mut before = 0;
         for (name, value) in fields {
-            let name = self.intern(name);
+            let name = self.intern_behind(before, name);
+            before = name as usize + 1;
             let cell = match value {
                 Value::String(text) => {
                     let start = self.text.len() as u32;
@@ -221,6 +225,19 @@ impl FieldsColumn {
             self.cells.push((name, cell));
         }
         self.ends.push(self.cells.len() as u32);
+    }
+
+    /// Records of a program have the same names in the same order, so most are found without a look into the set.
+    fn intern_behind(&mut self, before: usize, name: &str) -> u32 {
+        if let Some(&known) = self.behind.get(before)
+            && self.names.get_index(known as usize).is_some_and(|known| **known == *name)
+        {
+            return known;
+        }
+        let index = self.intern(name);
+        self.behind.resize(self.names.len() + 1, 0);
+        self.behind[before] = index;
+        index
     }
 
     fn intern(&mut self, name: &str) -> u32 {

@@ -2,10 +2,11 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, new_null_array};
 use arrow::compute::{cast, interleave_record_batch};
-use arrow::datatypes::{Int64Type, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef, UInt32Type};
 use model::{Batch, RecordId};
 use store::StoreError;
 
@@ -63,18 +64,25 @@ impl Coverage {
 }
 
 impl Target {
+    /// The same with messages as views, which merging does not copy: for segments, which take messages apart.
+    pub(crate) fn with_message_views(self) -> Self {
+        let mut fields = self.schema.fields().to_vec();
+        fields[columns::MESSAGE] =
+            Arc::new(fields[columns::MESSAGE].as_ref().clone().with_data_type(DataType::Utf8View));
+        Self { schema: Arc::new(Schema::new(fields)), ..self }
+    }
+
     /// The batch with these columns; its rows stay in order.
     fn conform(&self, batch: RecordBatch) -> Result<RecordBatch, StoreError> {
         if batch.schema_ref() == &self.schema {
             return Ok(batch);
         }
         let known = columns::fields_of(batch.schema_ref()).all(|(_, field)| self.fields.contains(&field));
-        if !known || columns::overflow_of(batch.schema_ref()).is_some() {
-            return self.rebuild(&batch);
-        }
+        let batch =
+            if known && columns::overflow_of(batch.schema_ref()).is_none() { batch } else { self.rebuild(&batch)? };
         let arrays = self.schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
             Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
-            // Text, plain in one and a dictionary in the other.
+            // Text, plain in one and a dictionary or views in the other.
             Some(column) => cast(column, field.data_type()).map_err(internal),
             None => Ok(new_null_array(field.data_type(), batch.num_rows())),
         });

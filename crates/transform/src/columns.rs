@@ -16,7 +16,8 @@ impl Transforms {
         let columns = severities.iter_mut().zip(messages.iter()).zip(trace_ids.iter().zip(span_ids.iter()));
         let mut others = Vec::new();
         for (row, ((severity, message), (trace, span))) in columns.enumerate() {
-            if self.parser(message).is_some() || has_ids && (trace.is_none() || span.is_none()) {
+            let spells_fields = self.parser(message).is_some_and(|parse| parse(message).is_some());
+            if spells_fields || has_ids && (trace.is_none() || span.is_none()) {
                 others.push(row);
             } else if self.settings.guess_level && severity.is_none() {
                 *severity = level::of_message(message);

@@ -399,7 +399,7 @@ proptest! {
 #[test]
 fn most_records_take_a_look_at_their_columns_only() {
     let mut batch = Batch::new("".into());
-    for message in ["GET /cart 200", "ERROR: refused", "{\"a\":1}", "level=warn a=1", ""] {
+    for message in ["GET /cart 200", "ERROR: refused", "{\"a\":1}", "level=warn a=1", "a=1, b=2, no", ""] {
         batch.push(&record(message));
     }
     assert_eq!(Transforms::default().apply_to_columns(&mut batch), [2, 3]);

@@ -179,19 +179,18 @@ fn compress(payload: &[u8], into: &mut Vec<u8>) -> io::Result<bool> {
             None => compressor.insert(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
         };
         let start = into.len();
-        // The room is what would be worth it: the compressor gives up once it is used up.
-        into.resize(start + payload.len() - payload.len() / 8, 0);
-        match compressor.compress_to_buffer(payload, &mut into[start..]) {
-            Ok(bytes) => {
-                into.truncate(start + bytes);
-                into.shrink_to(start + bytes + ALIGNMENT as usize);
-                Ok(true)
-            }
-            Err(_) => {
-                into.truncate(start);
-                Ok(false)
-            }
+        // A cursor writes into the room behind, which then needs not be cleared first. There is room for the payload as
+        // it is: the compressor gives up once that is used up.
+        let mut behind = io::Cursor::new(std::mem::take(into));
+        behind.set_position(start as u64);
+        let compressed = compressor.compress_to_buffer(payload, &mut behind);
+        *into = behind.into_inner();
+        let is_worth_it = compressed.is_ok_and(|bytes| bytes <= payload.len() - payload.len() / 8);
+        match is_worth_it {
+            true => into.shrink_to(into.len() + ALIGNMENT as usize),
+            false => into.truncate(start),
         }
+        Ok(is_worth_it)
     })
 }
 

@@ -65,7 +65,7 @@ impl Engine {
         for segment in group {
             add_coverage(&mut coverage, segment)?;
         }
-        let target = coverage.target();
+        let target = coverage.target().with_message_views();
         let steps = steps(&blocks_of(group, &target)?);
         let entries = || group.iter().map(|segment| segment.entry());
         let place = Place {

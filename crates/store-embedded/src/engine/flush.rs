@@ -148,7 +148,7 @@ impl Engine {
         let mut coverage = Coverage::default();
         batches.iter().try_for_each(|batch| coverage.add_batch(batch))?;
         let sources = batches.into_iter().map(|batch| Box::new(std::iter::once(Ok(batch))) as Source<'_>);
-        let merge = Merge::new(coverage.target(), BLOCK_ROWS, sources.collect())?;
+        let merge = Merge::new(coverage.target().with_message_views(), BLOCK_ROWS, sources.collect())?;
         let place = Place { project: project.clone(), day, written: now(), level: 0 };
         self.write_new(place, |writer| write_merged(merge, writer, || false))
     }

@@ -31,7 +31,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use arrow::array::{Array, StringArray, StringBuilder};
+use arrow::array::{Array, StringArray, StringBuilder, StringViewArray};
 use bytes::Bytes;
 use memchr::memmem;
 use model::query::words;
@@ -82,13 +82,15 @@ pub(super) struct Encoded {
     pub(super) rest: StringArray,
 }
 
-/// The messages of a block, split: the words of row `r` are `words[starts[r]..starts[r + 1]]`, as they stand in the bytes
-/// of all messages.
+/// The messages of a block, split. What is looked at by template later lies close together.
 #[derive(Default)]
 struct Split {
     numbers: Vec<u16>,
+    /// Where the words of each row begin in `ends`, and where those of the last end.
     starts: Vec<u32>,
-    words: Vec<Range<u32>>,
+    /// Where each word ends in `words`, in which they stand end to end.
+    ends: Vec<u32>,
+    words: Vec<u8>,
 }
 
 impl Encoder {
@@ -107,7 +109,7 @@ impl Encoder {
     /// seldom twice with one of a template.
     pub(super) fn encode(
         &mut self,
-        messages: &StringArray,
+        messages: &StringViewArray,
         mut each_word: impl FnMut(&[u8], bool),
     ) -> io::Result<Encoded> {
         let mut split = std::mem::take(&mut self.split);
@@ -117,7 +119,7 @@ impl Encoder {
             number => text(&self.texts, &self.ends, usize::from(number) - 1),
         };
         let (templates, rows) = BlockTemplates::of(&split.numbers, known);
-        let (templates, words) = split.lay_out(messages.value_data(), templates, &rows, &mut each_word);
+        let (templates, words) = split.lay_out(templates, &rows, &mut each_word);
         self.split = split;
         Ok(Encoded {
             templates: self.pack(&templates.encode())?,
@@ -130,27 +132,22 @@ impl Encoder {
     /// Splits the messages, and tells all words but those in holes.
     fn split(
         &mut self,
-        messages: &StringArray,
+        messages: &StringViewArray,
         split: &mut Split,
         each_word: &mut impl FnMut(&[u8], bool),
     ) -> StringArray {
-        split.numbers.clear();
-        split.starts.clear();
-        split.words.clear();
+        split.clear();
         let mut rest = StringBuilder::with_capacity(messages.len(), 0);
         let mut told = vec![false; self.ends.len() + 1];
         let mut template = String::new();
-        for (message, start) in messages.iter().map(Option::unwrap_or_default).zip(messages.value_offsets()) {
-            let first = split.words.len();
-            split.starts.push(first as u32);
+        for message in messages.iter().map(Option::unwrap_or_default) {
             template.clear();
-            let number = match cut(message, *start as u32, &mut self.marks, &mut template, &mut split.words) {
+            let number = match split.cut(message, &mut self.marks, &mut template) {
                 true => self.number(&template),
                 false => 0,
             };
-            split.numbers.push(number);
+            split.end_row(number);
             if number == 0 {
-                split.words.truncate(first);
                 rest.append_value(message);
                 words::tokens(message, |word| each_word(word, false));
                 continue;
@@ -164,7 +161,6 @@ impl Encoder {
                 words::tokens(&template, |word| each_word(word, false));
             }
         }
-        split.starts.push(split.words.len() as u32);
         rest.finish()
     }
 
@@ -219,30 +215,47 @@ fn text<'t>(texts: &'t str, ends: &[u32], at: usize) -> &'t str {
     &texts[start as usize..ends[at] as usize]
 }
 
-/// Cuts a message, which begins at `start` in all messages, into template and words. False: it has to stay whole.
-fn cut(message: &str, start: u32, marks: &mut Marks, template: &mut String, words: &mut Vec<Range<u32>>) -> bool {
-    if !marks.read(message.as_bytes()) {
-        return false;
+impl Split {
+    fn clear(&mut self) {
+        self.numbers.clear();
+        self.starts.clear();
+        self.starts.push(0);
+        self.ends.clear();
+        self.words.clear();
     }
-    let mut kept = 0;
-    while let Some(word) = marks.next_with_digit(kept) {
-        template.push_str(&message[kept..word.start]);
-        template.push(char::from(HOLE));
-        kept = word.end;
-        words.push(start + word.start as u32..start + word.end as u32);
-        if template.len() > TEMPLATE_BYTES_MAX {
+
+    /// Cuts a message into template and words. False: it has to stay whole.
+    fn cut(&mut self, message: &str, marks: &mut Marks, template: &mut String) -> bool {
+        if !marks.read(message.as_bytes()) {
             return false;
         }
+        let mut kept = 0;
+        while let Some(word) = marks.next_with_digit(kept) {
+            template.push_str(&message[kept..word.start]);
+            template.push(char::from(HOLE));
+            kept = word.end;
+            self.words.extend_from_slice(&message.as_bytes()[word]);
+            self.ends.push(self.words.len() as u32);
+            if template.len() > TEMPLATE_BYTES_MAX {
+                return false;
+            }
+        }
+        template.push_str(&message[kept..]);
+        template.len() <= TEMPLATE_BYTES_MAX
     }
-    template.push_str(&message[kept..]);
-    template.len() <= TEMPLATE_BYTES_MAX
-}
 
-impl Split {
+    fn end_row(&mut self, number: u16) {
+        if number == 0 {
+            self.ends.truncate(self.starts.last().map_or(0, |start| *start as usize));
+            self.words.truncate(self.ends.last().map_or(0, |end| *end as usize));
+        }
+        self.numbers.push(number);
+        self.starts.push(self.ends.len() as u32);
+    }
+
     /// The parts of the words, unpacked, and the templates with the bytes that each has there. Tells the words.
     fn lay_out(
         &self,
-        messages: &[u8],
         mut templates: BlockTemplates,
         places: &[u16],
         each_word: &mut impl FnMut(&[u8], bool),
@@ -254,7 +267,7 @@ impl Split {
         for place in 0..templates.len() {
             let rows = &by_template[start..start + templates.rows_of(place)];
             start += rows.len();
-            let holes = rows.first().map_or(0, |row| self.of(*row).len());
+            let holes = rows.first().map_or(0, |row| self.holes(*row).len());
             if holes == 0 {
                 continue;
             }
@@ -265,8 +278,7 @@ impl Split {
             let before = part.len();
             // Rows of a template are spread over the block: side by side once, not once for each hole.
             side_by_side.clear();
-            let words = rows.iter().flat_map(|row| self.of(*row));
-            side_by_side.extend(words.map(|word| &messages[word.start as usize..word.end as usize]));
+            rows.iter().for_each(|row| self.put_words_of(*row, &mut side_by_side));
             put_words(&side_by_side, holes, part, each_word);
             templates.set_words(place, part.len() - before);
         }
@@ -274,9 +286,18 @@ impl Split {
         (templates, parts)
     }
 
-    fn of(&self, row: u32) -> &[Range<u32>] {
-        let row = row as usize;
-        &self.words[self.starts[row] as usize..self.starts[row + 1] as usize]
+    fn holes(&self, row: u32) -> Range<usize> {
+        self.starts[row as usize] as usize..self.starts[row as usize + 1] as usize
+    }
+
+    fn put_words_of<'s>(&'s self, row: u32, out: &mut Vec<&'s [u8]>) {
+        let holes = self.holes(row);
+        let mut start = holes.start.checked_sub(1).map_or(0, |before| self.ends[before]) as usize;
+        out.extend(self.ends[holes].iter().map(|end| {
+            let word = &self.words[start..*end as usize];
+            start = *end as usize;
+            word
+        }));
     }
 }
 
@@ -423,7 +444,7 @@ mod tests {
     /// Packs blocks and gives back what the rows `wanted` of each hold.
     fn round_trip(blocks: &[Vec<String>], wanted: impl Fn(usize) -> bool) {
         let mut encoder = Encoder::new(3).expect("an encoder");
-        let blocks: Vec<StringArray> = blocks.iter().map(|block| block.iter().map(Some).collect()).collect();
+        let blocks: Vec<StringViewArray> = blocks.iter().map(|block| block.iter().map(Some).collect()).collect();
         let encoded: Vec<Encoded> =
             blocks.iter().map(|block| encoder.encode(block, |_, _| {}).expect("packed")).collect();
         let dictionary = Dictionary::decode(&unpack(&encoder.finish().expect("packed"))).expect("a dictionary");
@@ -470,7 +491,7 @@ mod tests {
 
     #[test]
     fn every_word_is_told() {
-        let messages: StringArray = ["GET /a1/b 200", "GET /a2/b 404", "x\0Y"].iter().map(Some).collect();
+        let messages: StringViewArray = ["GET /a1/b 200", "GET /a2/b 404", "x\0Y"].iter().map(Some).collect();
         let mut told = std::collections::BTreeSet::new();
         let mut encoder = Encoder::new(1).expect("an encoder");
         encoder

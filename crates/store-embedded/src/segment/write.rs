@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, SchemaRef};
 use model::crash::crash_point;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
@@ -123,7 +124,7 @@ impl SegmentWriter {
         }
     }
 
-    /// Appends a block: sorted rows, at most [`BLOCK_ROWS`], in all blocks of one schema.
+    /// Appends a block: sorted rows, at most [`BLOCK_ROWS`], in all blocks of one schema. Messages may be views.
     pub(crate) fn write_block(&mut self, block: &RecordBatch) -> io::Result<()> {
         debug_assert!(block.num_rows() > 0 && block.num_rows() <= BLOCK_ROWS);
         let open = match &mut self.open {
@@ -136,9 +137,8 @@ impl SegmentWriter {
         };
         let mut arrays = block.columns().to_vec();
         let tokens = &mut self.tokens;
-        let split = open
-            .messages
-            .encode(block.column(columns::MESSAGE).as_string(), |word, in_hole| tokens.add_word(word, in_hole))?;
+        let messages = cast(block.column(columns::MESSAGE), &DataType::Utf8View).map_err(io::Error::other)?;
+        let split = open.messages.encode(messages.as_string_view(), |word, in_hole| tokens.add_word(word, in_hole))?;
         arrays[columns::MESSAGE] = Arc::new(split.rest);
         let units = super::TIMES.map(|column| {
             let (unit, times) = in_largest_unit(&arrays[column]);
@@ -246,8 +246,8 @@ fn storage(error: ParquetError) -> io::Error {
 
 impl Open {
     fn new(path: &Path, first: &RecordBatch, zstd_level: i32) -> io::Result<(Self, Vec<IndexColumn>)> {
-        let schema = first.schema();
-        let (properties, columns) = properties(first, zstd_level)?;
+        let schema = stored_schema(first.schema_ref());
+        let (properties, columns) = properties(&schema, first, zstd_level)?;
         let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(storage)?;
         let sink = Sink { file: File::create(path)?, pending: Vec::new(), start: 0, crc: 0 };
         let file = SerializedFileWriter::new(sink, parquet.root_schema_ptr(), Arc::new(properties)).map_err(storage)?;
@@ -294,9 +294,19 @@ impl Open {
     }
 }
 
+fn stored_schema(of_blocks: &SchemaRef) -> SchemaRef {
+    let mut fields = of_blocks.fields().to_vec();
+    fields[columns::MESSAGE] = Arc::new(fields[columns::MESSAGE].as_ref().clone().with_data_type(DataType::Utf8));
+    Arc::new(Schema::new(fields))
+}
+
 /// How each column is encoded, by what its first block holds. No statistics: blocks have their times in the index,
 /// and nothing else is sorted.
-fn properties(first: &RecordBatch, zstd_level: i32) -> io::Result<(WriterProperties, Vec<IndexColumn>)> {
+fn properties(
+    schema: &SchemaRef,
+    first: &RecordBatch,
+    zstd_level: i32,
+) -> io::Result<(WriterProperties, Vec<IndexColumn>)> {
     let zstd = ZstdLevel::try_new(zstd_level).map_err(storage)?;
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("devlogs ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -304,7 +314,7 @@ fn properties(first: &RecordBatch, zstd_level: i32) -> io::Result<(WriterPropert
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(Some(BLOCK_ROWS));
     let mut columns = Vec::with_capacity(first.num_columns());
-    for (field, array) in first.schema_ref().fields().iter().zip(first.columns()) {
+    for (field, array) in schema.fields().iter().zip(first.columns()) {
         let message = field.name() == FIXED[columns::MESSAGE];
         let distinct = if message { array.len() } else { distinct(array) };
         let repeats = distinct * 2 <= array.len() - array.null_count();
