@@ -51,7 +51,7 @@ pub struct EmbeddedStoreConfig {
     pub retention_age: Option<Duration>,
     /// Removes the oldest beyond this size on disk; None: never.
     pub retention_bytes: Option<u64>,
-    /// Indexes and footers of segments in memory.
+    /// Indexes, footers and templates of segments in memory.
     pub cache_bytes: usize,
 }
 
@@ -67,7 +67,7 @@ impl EmbeddedStoreConfig {
             segment_rows_max: 2_000_000,
             retention_age: None,
             retention_bytes: None,
-            cache_bytes: 64 << 20,
+            cache_bytes: 128 << 20,
         }
     }
 }

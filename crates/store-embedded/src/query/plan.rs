@@ -2,6 +2,7 @@
 //!
 //! Both only narrow. Every row that is left is held against the whole query.
 
+use std::cmp::Reverse;
 use std::ops::{Bound, Range};
 use std::sync::Arc;
 
@@ -67,7 +68,12 @@ fn needs(query: &Query) -> Needs {
     match query {
         Query::And(parts) => all(parts.iter().map(needs)),
         Query::Or(parts) => any(parts.iter().map(needs)),
-        Query::Message(text) => all(text.required_words().iter().map(|word| Needs::word(word.as_bytes()))),
+        Query::Message(text) => {
+            let mut words = text.required_words();
+            // The filters are asked in this order, and after a rare word only of few blocks.
+            words.sort_by_key(|word| Reverse(word.len()));
+            all(words.iter().map(|word| Needs::word(word.as_bytes())))
+        }
         Query::Field(field, test) => field_needs(field, test),
         Query::All | Query::Not(_) => Needs::Nothing,
     }

@@ -114,7 +114,7 @@ pub(super) fn search(control: &Control, snapshot: &Snapshot, search: &Search) ->
                     let blocks = control::map(control, &segments, of_segment)?;
                     ahead.extend(blocks.into_iter().flatten().map(|unit| place(Ahead::Unit(unit), search.order)));
                     // Where the first ones have no block of interest, many have none.
-                    opened = (opened * 2).min(control::wave_max());
+                    opened = (opened * 2).min(control::wave_max() * 8);
                 }
                 None => break,
             }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -19,13 +19,19 @@ pub(super) struct Opened {
     pub(super) meta: Arc<SegmentMeta>,
     pub(super) arrow: ArrowReaderMetadata,
     pub(super) index: Index,
-    /// Read when it is first asked for.
-    pub(super) dictionary: OnceLock<Arc<Dictionary>>,
-    /// What it takes in memory, the dictionary included.
+    /// Read when it is asked for, and given up when there is no room.
+    pub(super) dictionary: Mutex<Option<Arc<Dictionary>>>,
+    /// What it takes in memory without the dictionary.
     pub(super) size: usize,
 }
 
-/// Indexes, footers and handles of the segments used last.
+impl Opened {
+    fn dictionary_bytes(&self) -> usize {
+        self.dictionary.lock().as_ref().map_or(0, |dictionary| dictionary.bytes())
+    }
+}
+
+/// Indexes, footers, templates and handles of the segments used last.
 #[derive(Debug)]
 pub(crate) struct SegmentCache {
     bytes_max: usize,
@@ -49,15 +55,31 @@ impl SegmentCache {
         })
     }
 
-    /// Makes room by the least recently used; what was put last always stays.
     pub(super) fn put(&self, id: u64, new: Arc<Opened>) {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
+        self.opened.lock().insert(id, (new, now));
+        self.make_room();
+    }
+
+    /// Gives up the least recently used: first templates, which take most of the room and which only questions about
+    /// messages need, then whole segments. What was used last always stays.
+    pub(super) fn make_room(&self) {
         let mut opened = self.opened.lock();
-        opened.insert(id, (new, now));
-        let mut bytes: usize = opened.values().map(|(opened, _)| opened.size).sum();
-        while opened.len() > 1 && (bytes > self.bytes_max || opened.len() > OPEN_MAX) {
-            let Some((&oldest, _)) = opened.iter().min_by_key(|(_, (_, used))| *used) else { break };
-            bytes -= opened.remove(&oldest).map_or(0, |(opened, _)| opened.size);
+        let mut by_use: Vec<(u64, u64)> = opened.iter().map(|(id, (_, used))| (*used, *id)).collect();
+        by_use.sort_unstable();
+        by_use.pop();
+        let mut bytes: usize = opened.values().map(|(opened, _)| opened.size + opened.dictionary_bytes()).sum();
+        for (_, id) in &by_use {
+            if bytes <= self.bytes_max {
+                break;
+            }
+            bytes -= opened.get(id).and_then(|(opened, _)| opened.dictionary.lock().take()).map_or(0, |d| d.bytes());
+        }
+        for (_, id) in &by_use {
+            if bytes <= self.bytes_max && opened.len() <= OPEN_MAX {
+                break;
+            }
+            bytes -= opened.remove(id).map_or(0, |(opened, _)| opened.size);
         }
     }
 

@@ -29,7 +29,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use arrow::array::{Array, StringArray, StringBuilder, StringViewArray};
 use bytes::Bytes;
@@ -367,8 +366,6 @@ fn lay_out_rows(places: &[u16]) -> Vec<u8> {
 #[derive(Debug)]
 pub(crate) struct Dictionary {
     texts: String,
-    /// The same with A-Z folded to a-z; made when it is first searched.
-    folded: OnceLock<Box<[u8]>>,
     /// Where each text ends.
     ends: Vec<u32>,
     holes: Vec<u16>,
@@ -390,10 +387,15 @@ impl Dictionary {
         if !whole || !ends.iter().all(|end| texts.is_char_boundary(*end as usize)) {
             return None;
         }
-        let mut dictionary = Self { texts, folded: OnceLock::new(), ends, holes: Vec::new() };
+        let mut dictionary = Self { texts, ends, holes: Vec::new() };
         let holes = |text: &str| memchr::memchr_iter(HOLE, text.as_bytes()).count() as u16;
         dictionary.holes = (1..=count as u16).map(|number| holes(dictionary.text(number))).collect();
         Some(dictionary)
+    }
+
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.texts.len() + self.ends.len() * 6
     }
 
     /// How many there are; the highest number.
@@ -408,7 +410,8 @@ impl Dictionary {
 
     /// The numbers, rising, of the templates that have a folded text in them.
     pub(crate) fn having(&self, text: &memmem::Finder<'_>) -> impl Iterator<Item = u16> {
-        let folded = self.folded.get_or_init(|| self.texts.to_ascii_lowercase().into_bytes().into());
+        // Folded for each question: kept, it would take as much memory again.
+        let folded = self.texts.to_ascii_lowercase().into_bytes();
         let mut at = 0;
         std::iter::from_fn(move || {
             loop {

@@ -7,12 +7,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
 use model::crash::crash_point;
+use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use store::StoreError;
@@ -76,7 +77,7 @@ impl Segment {
             chunks: self.chunks(&opened, block, &columns)?,
             filter: self.filter_of(&opened, block)?,
             texts: opened.index.texts.clone(),
-            dictionary: self.dictionary(&opened)?.clone(),
+            dictionary: self.dictionary(&opened)?,
             templates: self.block_templates(&opened, &index)?,
             rows: stored(index.rows)?,
             words: index.words.iter().map(|part| stored(*part)).collect::<Result<_, StoreError>>()?,
@@ -186,6 +187,10 @@ impl Segment {
         Ok(opened)
     }
 
+    pub(super) fn make_room(&self) {
+        self.cache.make_room();
+    }
+
     fn open(&self) -> Result<Opened, StoreError> {
         let file = File::open(&self.path).map_err(|e| self.corrupt(e))?;
         let len = self.entry.bytes.checked_sub(self.entry.tail).ok_or_else(|| self.corrupt("its entry is wrong"))?;
@@ -206,8 +211,7 @@ impl Segment {
         let names = parquet.file_metadata().schema_descr().columns().iter().map(|column| column.name().to_owned());
         let names: Vec<String> = names.collect();
         let schema = schema(&names, &index).ok_or_else(|| self.corrupt("it has a column of no known name"))?;
-        let dictionary = index.dictionary.plain as usize * 2 + index.dictionary.plain as usize / 8;
-        let size = parquet.memory_size() + dictionary + index.blocks.len() * (index.columns.len() * 4 + 1024);
+        let size = parquet.memory_size() + index.blocks.len() * (index.columns.len() * 4 + 1024);
         let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
         let arrow = ArrowReaderMetadata::try_new(Arc::new(parquet), options).map_err(|e| self.corrupt(e))?;
         if arrow.metadata().num_row_groups() != index.blocks.len() {
@@ -215,7 +219,7 @@ impl Segment {
         }
         let blocks = index.blocks.iter().map(|block| block.meta).collect();
         let meta = Arc::new(SegmentMeta { schema: arrow.schema().clone(), blocks });
-        Ok(Opened { file, meta, arrow, index, dictionary: OnceLock::new(), size })
+        Ok(Opened { file, meta, arrow, index, dictionary: Mutex::new(None), size })
     }
 
     pub(super) fn pread(&self, file: &File, start: u64, len: usize) -> Result<Bytes, StoreError> {

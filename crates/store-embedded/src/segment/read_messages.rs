@@ -20,7 +20,7 @@ impl Segment {
         let opened = self.opened()?;
         let stored = self.index_block(&opened, block)?;
         let templates = self.block_templates(&opened, stored)?;
-        Ok((self.dictionary(&opened)?.clone(), templates, stored.templates.len.into()))
+        Ok((self.dictionary(&opened)?, templates, stored.templates.len.into()))
     }
 
     /// For each row of a block the place of its template among those of the block, and the bytes that were read.
@@ -79,7 +79,7 @@ impl Segment {
         let (words, bytes) = self.read_words(opened, block, &templates, templates.places_of(&places, wanted))?;
         let bytes = bytes + u64::from(stored.templates.len) + u64::from(stored.rows.len);
         let rest = batch.column(at).as_string_opt().ok_or_else(|| self.corrupt("its messages are no text"))?;
-        let messages = templates.messages(self.dictionary(opened)?, &places, &words, wanted, rest);
+        let messages = templates.messages(&*self.dictionary(opened)?, &places, &words, wanted, rest);
         let messages = messages.ok_or_else(unreadable)?;
         let (schema, mut arrays, _) = batch.into_parts();
         arrays[at] = Arc::new(messages);
@@ -107,7 +107,7 @@ impl Segment {
 
     pub(super) fn block_templates(&self, opened: &Opened, block: &IndexBlock) -> Result<BlockTemplates, StoreError> {
         let plain = self.frame(opened, block.templates)?;
-        let templates = BlockTemplates::decode(&plain, block.meta.rows, self.dictionary(opened)?);
+        let templates = BlockTemplates::decode(&plain, block.meta.rows, &*self.dictionary(opened)?);
         templates.ok_or_else(|| self.corrupt("the templates of a block can't be read"))
     }
 
@@ -116,12 +116,15 @@ impl Segment {
         rows.ok_or_else(|| self.corrupt("the templates of a block's rows can't be read"))
     }
 
-    pub(super) fn dictionary<'o>(&self, opened: &'o Opened) -> Result<&'o Arc<Dictionary>, StoreError> {
-        if let Some(dictionary) = opened.dictionary.get() {
-            return Ok(dictionary);
+    pub(super) fn dictionary(&self, opened: &Opened) -> Result<Arc<Dictionary>, StoreError> {
+        if let Some(dictionary) = &*opened.dictionary.lock() {
+            return Ok(dictionary.clone());
         }
         let plain = self.frame(opened, opened.index.dictionary)?;
         let dictionary = Dictionary::decode(&plain).ok_or_else(|| self.corrupt("its templates can't be read"))?;
-        Ok(opened.dictionary.get_or_init(|| Arc::new(dictionary)))
+        let dictionary = Arc::new(dictionary);
+        *opened.dictionary.lock() = Some(dictionary.clone());
+        self.make_room();
+        Ok(dictionary)
     }
 }

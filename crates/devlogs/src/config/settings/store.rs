@@ -38,7 +38,7 @@ pub struct EmbeddedStore {
     pub flush_size: Size,
     /// How long records stay in memory only; they are safe in the queue meanwhile.
     pub flush_age: Age,
-    /// Indexes and footers of segment files kept in memory.
+    /// Indexes, footers and message templates of segment files kept in memory.
     pub cache_size: Size,
     /// Records older than this are deleted. Unset: never.
     pub retention_age: Option<Age>,
@@ -51,7 +51,7 @@ impl Default for EmbeddedStore {
         Self {
             flush_size: Size::mib(32),
             flush_age: Age(Duration::from_secs(60)),
-            cache_size: Size::mib(64),
+            cache_size: Size::mib(128),
             retention_age: None,
             retention_size: None,
         }
