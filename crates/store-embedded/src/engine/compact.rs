@@ -5,7 +5,8 @@
 //! other.
 //!
 //! Segments are of one tier when they have about the same number of rows; as many as the fan-in of one tier become
-//! one segment of a higher tier, so that a row is rewritten once for each tier.
+//! one segment of a higher tier, so that a row is rewritten once for each tier. What a day that is over still has in
+//! pieces becomes one more: a search over many days then opens few files.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,6 +23,9 @@ use crate::columns;
 use crate::manifest::sync_dir;
 use crate::merge::{Coverage, Merge, Source, Target};
 use crate::segment::{BLOCK_ROWS, BlockMeta, Day, Place, Segment, SegmentEntry, SegmentWriter};
+
+/// A day is over when a later one has begun and nothing was written to it for so long, in nanoseconds.
+const QUIET: i64 = 10 * 1_000_000_000;
 
 /// How often the thread looks without being woken: retention goes by the clock.
 const TICK: Duration = Duration::from_secs(30);
@@ -243,24 +247,16 @@ fn read(group: &[Arc<Segment>], run: Vec<Part>) -> Source<'_> {
     }))
 }
 
-/// Segments to merge: of one project and day, of one tier, those that follow each other most closely.
+/// Segments to merge, ordered by time: those of one tier, or what is left of a day that was over at `now`.
 pub(super) fn choose(
     segments: impl Iterator<Item = Arc<Segment>>,
     fan_in: usize,
     rows_max: u64,
+    now: i64,
 ) -> Option<Vec<Arc<Segment>>> {
     let fan_in = fan_in.max(2);
-    let mut tiers: BTreeMap<(Arc<str>, Day, u32), Vec<Arc<Segment>>> = BTreeMap::new();
-    for segment in segments.filter(|segment| segment.entry().rows < rows_max) {
-        let entry = segment.entry();
-        let tier = (entry.rows / BLOCK_ROWS as u64).max(1).ilog(fan_in as u64);
-        tiers.entry((entry.project.clone(), entry.day, tier)).or_default().push(segment);
-    }
-    // The smallest tier first: it makes the most files.
-    let (_, mut group) = tiers
-        .into_iter()
-        .filter(|(_, group)| group.len() >= fan_in)
-        .min_by_key(|((_, _, tier), group)| (*tier, usize::MAX - group.len()))?;
+    let segments: Vec<Arc<Segment>> = segments.collect();
+    let mut group = of_one_tier(&segments, fan_in, rows_max).or_else(|| left_over(&segments, fan_in, rows_max, now))?;
     group.sort_by_key(|segment| (segment.entry().ts_min, segment.entry().id));
     let mut rows = 0;
     let fits = |segment: &Arc<Segment>| {
@@ -269,6 +265,46 @@ pub(super) fn choose(
     };
     let group: Vec<_> = group.into_iter().take(fan_in * 2).take_while(fits).collect();
     (group.len() >= 2).then_some(group)
+}
+
+/// Of one project and day, at least as many as the fan-in.
+fn of_one_tier(segments: &[Arc<Segment>], fan_in: usize, rows_max: u64) -> Option<Vec<Arc<Segment>>> {
+    let mut tiers: BTreeMap<(Arc<str>, Day, u32), Vec<Arc<Segment>>> = BTreeMap::new();
+    for segment in segments.iter().filter(|segment| segment.entry().rows < rows_max) {
+        let entry = segment.entry();
+        let tier = (entry.rows / BLOCK_ROWS as u64).max(1).ilog(fan_in as u64);
+        tiers.entry((entry.project.clone(), entry.day, tier)).or_default().push(segment.clone());
+    }
+    // The smallest tier first: it makes the most files.
+    let (_, group) = tiers
+        .into_iter()
+        .filter(|(_, group)| group.len() >= fan_in)
+        .min_by_key(|((_, _, tier), group)| (*tier, usize::MAX - group.len()))?;
+    Some(group)
+}
+
+/// The pieces of a day that is over, unless the largest would be rewritten for little more than itself.
+fn left_over(segments: &[Arc<Segment>], fan_in: usize, rows_max: u64, now: i64) -> Option<Vec<Arc<Segment>>> {
+    let mut newest: BTreeMap<&str, Day> = BTreeMap::new();
+    let mut days: BTreeMap<(&str, Day), Vec<Arc<Segment>>> = BTreeMap::new();
+    for segment in segments.iter().filter(|segment| segment.entry().day != Day::Overflow) {
+        let entry = segment.entry();
+        let newest = newest.entry(&entry.project).or_insert(entry.day);
+        *newest = entry.day.max(*newest);
+        if entry.rows < rows_max {
+            days.entry((&entry.project, entry.day)).or_default().push(segment.clone());
+        }
+    }
+    let mut over = days.into_iter().filter(|((project, day), pieces)| {
+        let rows = || pieces.iter().map(|piece| piece.entry().rows);
+        let largest = rows().max().unwrap_or_default();
+        let written = pieces.iter().map(|piece| piece.entry().written).max().unwrap_or_default();
+        newest.get(project).is_some_and(|newest| day < newest)
+            && now.saturating_sub(written) >= QUIET
+            && (rows().sum::<u64>() - largest).saturating_mul(fan_in as u64) >= largest
+            && pieces.len() >= 2
+    });
+    over.next().map(|(_, pieces)| pieces)
 }
 
 #[cfg(test)]
@@ -318,6 +354,53 @@ mod tests {
     fn small_blocks_become_fewer() {
         assert_eq!(outline(&parts(&[(0, 9, FULL), (10, 12, 5), (13, 19, 7), (20, 29, FULL)])), "c2c");
         assert_eq!(outline(&parts(&[(0, 9, FULL), (10, 12, 5), (13, 19, FULL)])), "ccc");
+    }
+
+    const SECOND: i64 = 1_000_000_000;
+
+    /// Segments of (day, rows), each written a second after the one before it.
+    fn segments(segments: &[(i32, u64)]) -> Vec<Arc<Segment>> {
+        let cache = Arc::new(crate::segment::SegmentCache::new(0));
+        let segment = |(id, (day, rows)): (u64, &(i32, u64))| {
+            let entry = SegmentEntry {
+                id,
+                project: "p".into(),
+                day: Day::Of(*day),
+                rows: *rows,
+                ts_min: id as i64,
+                ts_max: id as i64,
+                written: id as i64 * SECOND,
+                bytes: 0,
+                tail: 0,
+                tail_crc: 0,
+                level: 0,
+            };
+            Arc::new(Segment::new(std::path::Path::new(""), entry, cache.clone()))
+        };
+        (0..).zip(segments).map(segment).collect()
+    }
+
+    fn chosen(of: &[(i32, u64)], now: i64) -> Vec<u64> {
+        let group = choose(segments(of).into_iter(), 4, 1_000, now).unwrap_or_default();
+        group.iter().map(|segment| segment.entry().id).collect()
+    }
+
+    #[test]
+    fn as_many_as_the_fan_in_are_merged() {
+        assert_eq!(chosen(&[(1, 9), (1, 9), (1, 9), (1, 9)], 0), [0, 1, 2, 3]);
+        assert!(chosen(&[(1, 9), (1, 9), (1, 9), (2, 9)], 0).is_empty());
+    }
+
+    #[test]
+    fn pieces_of_a_day_that_is_over_are_merged() {
+        let quiet = 60 * SECOND;
+        assert_eq!(chosen(&[(1, 9), (1, 500), (1, 200), (2, 9)], quiet), [0, 1, 2]);
+        assert!(chosen(&[(1, 9), (1, 500), (1, 200)], quiet).is_empty(), "no day came after it");
+        assert!(chosen(&[(1, 9), (1, 500), (1, 200), (2, 9)], 11 * SECOND).is_empty(), "it was just written to");
+        assert!(chosen(&[(1, 9), (1, 500), (2, 9)], quiet).is_empty(), "much for little");
+        assert!(chosen(&[(1, 9), (1, 1_000), (2, 9)], quiet).is_empty(), "one of them is full");
+        let full = [(1, 900), (1, 900), (1, 900), (2, 9)];
+        assert_eq!(chosen(&full, quiet), [0, 1], "as much as one segment takes");
     }
 
     #[test]

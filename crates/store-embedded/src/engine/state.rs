@@ -103,7 +103,7 @@ impl State {
     /// Segments that are due to be merged.
     pub(super) fn compaction_group(&self, config: &EmbeddedStoreConfig) -> Option<Vec<Arc<Segment>>> {
         let sound = self.segments().filter(|segment| !self.unmergeable.contains(&segment.entry().id));
-        super::compact::choose(sound.cloned(), config.compaction_fan_in, config.segment_rows_max)
+        super::compact::choose(sound.cloned(), config.compaction_fan_in, config.segment_rows_max, super::now())
     }
 
     /// Sets all chunks apart for a flush; they stay visible.
