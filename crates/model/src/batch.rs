@@ -229,10 +229,10 @@ impl FieldsColumn {
 
     /// Records of a program have the same names in the same order, so most are found without a look into the set.
     fn intern_behind(&mut self, before: usize, name: &str) -> u32 {
-        if let Some(&known) = self.behind.get(before)
-            && self.names.get_index(known as usize).is_some_and(|known| **known == *name)
+        if let Some(&guess) = self.behind.get(before)
+            && self.names.get_index(guess as usize).is_some_and(|guessed| **guessed == *name)
         {
-            return known;
+            return guess;
         }
         let index = self.intern(name);
         self.behind.resize(self.names.len() + 1, 0);

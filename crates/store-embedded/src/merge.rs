@@ -104,6 +104,9 @@ impl Target {
 /// A sorted run of batches, each sorted by (time, id), in order.
 pub(crate) type Source<'s> = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + 's>;
 
+/// A block of messages as views ends with so many bytes of them: Arrow's text columns end at 2 GiB.
+const MESSAGE_BYTES_MAX: usize = 256 << 20;
+
 /// Merges sorted runs. Holds one batch of each run and one block of output.
 pub(crate) struct Merge<'s> {
     target: Target,
@@ -126,17 +129,22 @@ impl<'s> Merge<'s> {
         Ok(merge)
     }
 
-    /// The next block: full, but for the last; None after it.
+    /// The next block: full, but for the last and where messages are very long; None after it.
     pub(crate) fn next_block(&mut self) -> Result<Option<RecordBatch>, StoreError> {
         self.picked.clear();
-        while self.picked.len() < self.block_rows {
+        let mut bytes = 0;
+        while self.picked.len() < self.block_rows && bytes < MESSAGE_BYTES_MAX {
             let Some(mut cursor) = self.heap.pop() else { break };
             let bound = self.heap.peek().map(|next| next.key);
+            let views = self.batches[cursor.batch].column(columns::MESSAGE).as_string_view_opt();
             // Runs of one source are taken without going through the heap for each row.
             loop {
                 self.picked.push((cursor.batch, cursor.row));
+                // The lowest half of a view is its length.
+                bytes += views.map_or(0, |messages| messages.views()[cursor.row] as u32 as usize);
                 let more = cursor.step(&self.batches[cursor.batch]);
-                if !more || self.picked.len() == self.block_rows || bound.is_some_and(|bound| cursor.key > bound) {
+                let full = self.picked.len() == self.block_rows || bytes >= MESSAGE_BYTES_MAX;
+                if !more || full || bound.is_some_and(|bound| cursor.key > bound) {
                     if more {
                         self.heap.push(cursor);
                     } else {

@@ -1,8 +1,9 @@
-//! The steps over the columns of a batch: what they do to most records takes no more than a look at message and level.
+//! The steps over the columns of a batch: what they do to most records takes a look at message and level, and at what
+//! begins like logfmt, a parse.
 
 use model::Batch;
 
-use crate::{Transforms, level, trace};
+use crate::{Transforms, json, level, trace};
 
 impl Transforms {
     /// Does to the rows of a batch what [`Transforms::apply`] does to records, where it keeps them and changes their
@@ -16,7 +17,9 @@ impl Transforms {
         let columns = severities.iter_mut().zip(messages.iter()).zip(trace_ids.iter().zip(span_ids.iter()));
         let mut others = Vec::new();
         for (row, ((severity, message), (trace, span))) in columns.enumerate() {
-            let spells_fields = self.parser(message).is_some_and(|parse| parse(message).is_some());
+            // What begins like JSON nearly always is; much begins like logfmt.
+            let spells_fields =
+                self.parser(message).is_some_and(|parse| json::looks_like(message) || parse(message).is_some());
             if spells_fields || has_ids && (trace.is_none() || span.is_none()) {
                 others.push(row);
             } else if self.settings.guess_level && severity.is_none() {

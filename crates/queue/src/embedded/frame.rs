@@ -168,7 +168,8 @@ thread_local! {
     static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Appends the payload compressed, if that saves an eighth; else leaves `into` as it was and says false.
+/// Appends the payload compressed, if that saves an eighth; else leaves `into` as it was and says false. `into` has room
+/// for the payload as it is.
 fn compress(payload: &[u8], into: &mut Vec<u8>) -> io::Result<bool> {
     if payload.len() < COMPRESS_BYTES_MIN {
         return Ok(false);
@@ -179,8 +180,8 @@ fn compress(payload: &[u8], into: &mut Vec<u8>) -> io::Result<bool> {
             None => compressor.insert(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
         };
         let start = into.len();
-        // A cursor writes into the room behind, which then needs not be cleared first. There is room for the payload as
-        // it is: the compressor gives up once that is used up.
+        // A cursor writes into the room behind, which then need not be cleared first. The compressor gives up once it is
+        // used up.
         let mut behind = io::Cursor::new(std::mem::take(into));
         behind.set_position(start as u64);
         let compressed = compressor.compress_to_buffer(payload, &mut behind);

@@ -10,9 +10,8 @@ use http_body_util::BodyExt as _;
 use super::budget::Share;
 use crate::error::{ApiError, Code};
 
-/// A buffer is first no larger than this, whatever the header promises: a usual body in many frames, which then is not
-/// moved. Memory that nothing came for is reserved only, not taken.
-const FIRST_CAPACITY_BYTES: usize = 2 << 20;
+/// A buffer that is reserved before the first byte came is no larger than this, whatever the header promises.
+const FIRST_CAPACITY_BYTES: usize = 256 << 10;
 
 /// Later the buffer grows to what the header promises, but to at most so many times what came.
 const GROWTH_MAX: usize = 3;

@@ -6,7 +6,7 @@
 //!
 //! Segments are of one tier when they have about the same number of rows; as many as the fan-in of one tier become
 //! one segment of a higher tier, so that a row is rewritten once for each tier. What a day that is over still has in
-//! pieces becomes one more: a search over many days then opens few files.
+//! pieces is merged too, as much as one segment takes: a search over many days then opens few files.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,13 +18,13 @@ use model::crash::crash_point;
 use store::StoreError;
 
 use super::flush::{unwritten, write_merged};
-use super::{Engine, Wake};
+use super::{Engine, Wake, day_of};
 use crate::columns;
 use crate::manifest::sync_dir;
 use crate::merge::{Coverage, Merge, Source, Target};
 use crate::segment::{BLOCK_ROWS, BlockMeta, Day, Place, Segment, SegmentEntry, SegmentWriter};
 
-/// A day is over when a later one has begun and nothing was written to it for so long, in nanoseconds.
+/// A day that is over is left alone until nothing was written to it for so long, in nanoseconds.
 const QUIET: i64 = 10 * 1_000_000_000;
 
 /// How often the thread looks without being woken: retention goes by the clock.
@@ -248,23 +248,25 @@ fn read(group: &[Arc<Segment>], run: Vec<Part>) -> Source<'_> {
 }
 
 /// Segments to merge, ordered by time: those of one tier, or what is left of a day that was over at `now`.
+/// `in_memory` tells whether a project has records of a day that are not in segments yet.
 pub(super) fn choose(
     segments: impl Iterator<Item = Arc<Segment>>,
     fan_in: usize,
     rows_max: u64,
     now: i64,
+    in_memory: impl Fn(&str, i64) -> bool,
 ) -> Option<Vec<Arc<Segment>>> {
     let fan_in = fan_in.max(2);
     let segments: Vec<Arc<Segment>> = segments.collect();
-    let mut group = of_one_tier(&segments, fan_in, rows_max).or_else(|| left_over(&segments, fan_in, rows_max, now))?;
+    let mut group =
+        of_one_tier(&segments, fan_in, rows_max).or_else(|| left_over(&segments, fan_in, rows_max, now, in_memory))?;
     group.sort_by_key(|segment| (segment.entry().ts_min, segment.entry().id));
     let mut rows = 0;
     let fits = |segment: &Arc<Segment>| {
         rows += segment.entry().rows;
         rows <= rows_max.saturating_mul(2)
     };
-    let group: Vec<_> = group.into_iter().take(fan_in * 2).take_while(fits).collect();
-    (group.len() >= 2).then_some(group)
+    Some(group.into_iter().take(fan_in * 2).take_while(fits).collect())
 }
 
 /// Of one project and day, at least as many as the fan-in.
@@ -284,27 +286,31 @@ fn of_one_tier(segments: &[Arc<Segment>], fan_in: usize, rows_max: u64) -> Optio
 }
 
 /// The pieces of a day that is over, unless the largest would be rewritten for little more than itself.
-fn left_over(segments: &[Arc<Segment>], fan_in: usize, rows_max: u64, now: i64) -> Option<Vec<Arc<Segment>>> {
-    let mut newest: BTreeMap<&str, Day> = BTreeMap::new();
-    let mut days: BTreeMap<(&str, Day), Vec<Arc<Segment>>> = BTreeMap::new();
-    for segment in segments.iter().filter(|segment| segment.entry().day != Day::Overflow) {
-        let entry = segment.entry();
-        let newest = newest.entry(&entry.project).or_insert(entry.day);
-        *newest = entry.day.max(*newest);
-        if entry.rows < rows_max {
-            days.entry((&entry.project, entry.day)).or_default().push(segment.clone());
+fn left_over(
+    segments: &[Arc<Segment>],
+    fan_in: usize,
+    rows_max: u64,
+    now: i64,
+    in_memory: impl Fn(&str, i64) -> bool,
+) -> Option<Vec<Arc<Segment>>> {
+    let mut days: BTreeMap<(&str, i64), Vec<Arc<Segment>>> = BTreeMap::new();
+    for segment in segments.iter().filter(|segment| segment.entry().rows < rows_max) {
+        if let Day::Of(day) = segment.entry().day
+            && i64::from(day) < day_of(now)
+        {
+            days.entry((&segment.entry().project, day.into())).or_default().push(segment.clone());
         }
     }
-    let mut over = days.into_iter().filter(|((project, day), pieces)| {
+    let mut left = days.into_iter().filter(|((project, day), pieces)| {
         let rows = || pieces.iter().map(|piece| piece.entry().rows);
         let largest = rows().max().unwrap_or_default();
         let written = pieces.iter().map(|piece| piece.entry().written).max().unwrap_or_default();
-        newest.get(project).is_some_and(|newest| day < newest)
-            && now.saturating_sub(written) >= QUIET
+        pieces.len() >= 2
             && (rows().sum::<u64>() - largest).saturating_mul(fan_in as u64) >= largest
-            && pieces.len() >= 2
+            && now.saturating_sub(written) >= QUIET
+            && !in_memory(project, *day)
     });
-    over.next().map(|(_, pieces)| pieces)
+    left.next().map(|(_, pieces)| pieces)
 }
 
 #[cfg(test)]
@@ -357,6 +363,7 @@ mod tests {
     }
 
     const SECOND: i64 = 1_000_000_000;
+    const DAY: i64 = 24 * 3600 * SECOND;
 
     /// Segments of (day, rows), each written a second after the one before it.
     fn segments(segments: &[(i32, u64)]) -> Vec<Arc<Segment>> {
@@ -380,27 +387,28 @@ mod tests {
         (0..).zip(segments).map(segment).collect()
     }
 
-    fn chosen(of: &[(i32, u64)], now: i64) -> Vec<u64> {
-        let group = choose(segments(of).into_iter(), 4, 1_000, now).unwrap_or_default();
+    fn chosen(of: &[(i32, u64)], now: i64, in_memory: Option<i64>) -> Vec<u64> {
+        let in_memory = |_: &str, day| in_memory == Some(day);
+        let group = choose(segments(of).into_iter(), 4, 1_000, now, in_memory).unwrap_or_default();
         group.iter().map(|segment| segment.entry().id).collect()
     }
 
     #[test]
     fn as_many_as_the_fan_in_are_merged() {
-        assert_eq!(chosen(&[(1, 9), (1, 9), (1, 9), (1, 9)], 0), [0, 1, 2, 3]);
-        assert!(chosen(&[(1, 9), (1, 9), (1, 9), (2, 9)], 0).is_empty());
+        assert_eq!(chosen(&[(1, 9), (1, 9), (1, 9), (1, 9)], 0, None), [0, 1, 2, 3]);
+        assert!(chosen(&[(1, 9), (1, 9), (1, 9), (2, 9)], 0, None).is_empty());
     }
 
     #[test]
     fn pieces_of_a_day_that_is_over_are_merged() {
-        let quiet = 60 * SECOND;
-        assert_eq!(chosen(&[(1, 9), (1, 500), (1, 200), (2, 9)], quiet), [0, 1, 2]);
-        assert!(chosen(&[(1, 9), (1, 500), (1, 200)], quiet).is_empty(), "no day came after it");
-        assert!(chosen(&[(1, 9), (1, 500), (1, 200), (2, 9)], 11 * SECOND).is_empty(), "it was just written to");
-        assert!(chosen(&[(1, 9), (1, 500), (2, 9)], quiet).is_empty(), "much for little");
-        assert!(chosen(&[(1, 9), (1, 1_000), (2, 9)], quiet).is_empty(), "one of them is full");
-        let full = [(1, 900), (1, 900), (1, 900), (2, 9)];
-        assert_eq!(chosen(&full, quiet), [0, 1], "as much as one segment takes");
+        let pieces = [(0, 9), (0, 500), (0, 200), (1, 9)];
+        assert_eq!(chosen(&pieces, DAY, None), [0, 1, 2]);
+        assert!(chosen(&pieces, DAY - 1, None).is_empty(), "it is not over");
+        assert!(chosen(&pieces, DAY, Some(0)).is_empty(), "more of it will be written");
+        assert!(chosen(&[(-1, 9), (-1, 500), (-1, 200)], 11 * SECOND, None).is_empty(), "it was just written to");
+        assert!(chosen(&[(0, 9), (0, 500)], DAY, None).is_empty(), "much for little");
+        assert!(chosen(&[(0, 9), (0, 1_000)], DAY, None).is_empty(), "one of them is full");
+        assert_eq!(chosen(&[(0, 900), (0, 900), (0, 900)], DAY, None), [0, 1], "as much as one segment takes");
     }
 
     #[test]

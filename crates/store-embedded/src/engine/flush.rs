@@ -10,7 +10,7 @@ use arrow::datatypes::Int64Type;
 use model::crash::crash_point;
 use store::{SeenKey, StoreError};
 
-use super::{Engine, Wake, now};
+use super::{Engine, Wake, day_of, now};
 use crate::chunk::Chunk;
 use crate::columns;
 use crate::keys::{FILES_MAX, KeyFile, LIFETIME};
@@ -18,7 +18,6 @@ use crate::manifest::{Lane, Sums, sync_dir};
 use crate::merge::{Coverage, Merge, Source};
 use crate::segment::{BLOCK_ROWS, Day, Place, SegmentEntry, SegmentWriter};
 
-const DAY: i64 = 24 * 3600 * 1_000_000_000;
 /// Days of their own reach this far back and ahead.
 const DAYS_BACK: i64 = 400;
 const DAYS_AHEAD: i64 = 1;
@@ -205,14 +204,14 @@ pub(super) fn unwritten(error: io::Error) -> StoreError {
 
 /// The rows of sorted chunks by the day that they belong to.
 fn by_day(chunks: &[Arc<Chunk>], now: i64) -> BTreeMap<Day, Vec<RecordBatch>> {
-    let today = now.div_euclid(DAY);
+    let today = day_of(now);
     let mut days: BTreeMap<Day, Vec<RecordBatch>> = BTreeMap::new();
     for chunk in chunks {
         let times = chunk.batch.column(columns::TS).as_primitive::<Int64Type>().values();
         let mut start = 0;
         while start < times.len() {
-            let day = times[start].div_euclid(DAY);
-            let rows = times[start..].partition_point(|ts| ts.div_euclid(DAY) == day);
+            let day = day_of(times[start]);
+            let rows = times[start..].partition_point(|ts| day_of(*ts) == day);
             let near = (today - DAYS_BACK..=today + DAYS_AHEAD).contains(&day);
             let day = if near { Day::Of(day as i32) } else { Day::Overflow };
             days.entry(day).or_default().push(chunk.batch.slice(start, rows));

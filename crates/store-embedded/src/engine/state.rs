@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::position::Position;
 
-use super::EmbeddedStoreConfig;
+use super::{EmbeddedStoreConfig, day_of};
 use crate::chunk::{Chunk, Snapshot};
 use crate::keys::Keys;
 use crate::manifest::{Lane, Manifest, Sums};
@@ -103,7 +103,17 @@ impl State {
     /// Segments that are due to be merged.
     pub(super) fn compaction_group(&self, config: &EmbeddedStoreConfig) -> Option<Vec<Arc<Segment>>> {
         let sound = self.segments().filter(|segment| !self.unmergeable.contains(&segment.entry().id));
-        super::compact::choose(sound.cloned(), config.compaction_fan_in, config.segment_rows_max, super::now())
+        let in_memory = |project: &str, day: i64| {
+            let chunks = self.projects.get(project).into_iter().flat_map(|p| p.flushing.iter().chain(&p.active));
+            chunks.into_iter().any(|chunk| (day_of(chunk.ts_min)..=day_of(chunk.ts_max)).contains(&day))
+        };
+        super::compact::choose(
+            sound.cloned(),
+            config.compaction_fan_in,
+            config.segment_rows_max,
+            super::now(),
+            in_memory,
+        )
     }
 
     /// Sets all chunks apart for a flush; they stay visible.

@@ -3,7 +3,7 @@
 //! In one set each hash would be looked for at a place that the processor's caches do not hold. So hashes are first
 //! dealt to parts by their highest bits, and each part is a small set of its own.
 
-/// Hashes of a usual part.
+/// Hashes of a usual part, at most.
 const PART: usize = 1024;
 /// A larger part than this has few hashes that come very often, or hashes that someone chose: it is sorted.
 const PART_MAX: usize = 2 * PART;
@@ -12,7 +12,7 @@ const PARTS_LOG2_MAX: u32 = 12;
 
 /// Each hash once, in any order. None is 0.
 pub(super) fn distinct(hashes: &[u64]) -> Vec<u64> {
-    let (mut dealt, ends) = deal(hashes, (hashes.len() / PART).max(1).ilog2().min(PARTS_LOG2_MAX));
+    let (mut dealt, ends) = deal(hashes, hashes.len().div_ceil(PART).next_power_of_two().ilog2().min(PARTS_LOG2_MAX));
     let mut once = Vec::with_capacity(hashes.len());
     let mut slots = vec![0; SLOTS];
     let mut start = 0;

@@ -23,6 +23,9 @@ use crate::columns::RecordReader;
 use crate::segment::Segment;
 use std::sync::Arc;
 
+/// Segments that are opened at once.
+const OPENED_MAX: usize = 64;
+
 /// What is not yet looked at.
 #[derive(Debug)]
 enum Ahead {
@@ -112,9 +115,11 @@ pub(super) fn search(control: &Control, snapshot: &Snapshot, search: &Search) ->
                     let segments = next_segments(segment, opened, &mut ahead, is_needed);
                     let of_segment = |segment: &Arc<Segment>| Unit::of_segment(segment, &range, &plan.needs);
                     let blocks = control::map(control, &segments, of_segment)?;
-                    ahead.extend(blocks.into_iter().flatten().map(|unit| place(Ahead::Unit(unit), search.order)));
                     // Where the first ones have no block of interest, many have none.
-                    opened = (opened * 2).min(control::wave_max() * 8);
+                    if blocks.iter().all(Vec::is_empty) {
+                        opened = (opened * 2).min(OPENED_MAX);
+                    }
+                    ahead.extend(blocks.into_iter().flatten().map(|unit| place(Ahead::Unit(unit), search.order)));
                 }
                 None => break,
             }

@@ -42,6 +42,9 @@ pub(crate) struct SegmentCache {
 /// Files held open.
 const OPEN_MAX: usize = 256;
 
+/// Segments that questions look at by turns: a block of one, then one of another.
+const IN_USE: usize = 8;
+
 impl SegmentCache {
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self { bytes_max, clock: AtomicU64::new(0), opened: Mutex::default() }
@@ -61,25 +64,28 @@ impl SegmentCache {
         self.make_room();
     }
 
-    /// Gives up the least recently used: first templates, which take most of the room and which only questions about
-    /// messages need, then whole segments. What was used last always stays.
+    /// Gives up the least recently used: first templates, which take most of the room and are needed less often, then whole
+    /// segments. What is in use stays: the templates of [`IN_USE`] segments, and the segment that was used last.
     pub(super) fn make_room(&self) {
         let mut opened = self.opened.lock();
         let mut by_use: Vec<(u64, u64)> = opened.iter().map(|(id, (_, used))| (*used, *id)).collect();
         by_use.sort_unstable();
-        by_use.pop();
+        let (idle, others) = (by_use.len().saturating_sub(IN_USE), by_use.len().saturating_sub(1));
         let mut bytes: usize = opened.values().map(|(opened, _)| opened.size + opened.dictionary_bytes()).sum();
-        for (_, id) in &by_use {
+        for (_, id) in &by_use[..idle] {
             if bytes <= self.bytes_max {
                 break;
             }
-            bytes -= opened.get(id).and_then(|(opened, _)| opened.dictionary.lock().take()).map_or(0, |d| d.bytes());
+            let dictionary = opened.get(id).and_then(|(opened, _)| opened.dictionary.lock().take());
+            // One may have been read since the sum was taken.
+            bytes = bytes.saturating_sub(dictionary.map_or(0, |dictionary| dictionary.bytes()));
         }
-        for (_, id) in &by_use {
+        for (_, id) in &by_use[..others] {
             if bytes <= self.bytes_max && opened.len() <= OPEN_MAX {
                 break;
             }
-            bytes -= opened.remove(id).map_or(0, |(opened, _)| opened.size);
+            let size = opened.remove(id).map_or(0, |(opened, _)| opened.size + opened.dictionary_bytes());
+            bytes = bytes.saturating_sub(size);
         }
     }
 

@@ -81,7 +81,8 @@ pub(super) struct Encoded {
     pub(super) rest: StringArray,
 }
 
-/// The messages of a block, split. What is looked at by template later lies close together.
+/// The messages of a block, split. Words lie side by side, since they are gathered by template next, row by row out of
+/// their order.
 #[derive(Default)]
 struct Split {
     numbers: Vec<u16>,

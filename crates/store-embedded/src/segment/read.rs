@@ -71,14 +71,15 @@ impl Segment {
     pub(crate) fn stored(&self, block: usize) -> Result<StoredBlock, StoreError> {
         let opened = self.opened()?;
         let index = self.index_block(&opened, block)?.clone();
+        let dictionary = self.dictionary(&opened)?;
         let columns: Vec<usize> = (0..opened.index.columns.len()).collect();
         let stored = |place: FramePlace| Ok(Frame { packed: self.packed(&opened, place)?, plain: place.plain });
         Ok(StoredBlock {
             chunks: self.chunks(&opened, block, &columns)?,
             filter: self.filter_of(&opened, block)?,
             texts: opened.index.texts.clone(),
-            dictionary: self.dictionary(&opened)?,
-            templates: self.block_templates(&opened, &index)?,
+            templates: self.block_templates(&opened, &index, &dictionary)?,
+            dictionary,
             rows: stored(index.rows)?,
             words: index.words.iter().map(|part| stored(*part)).collect::<Result<_, StoreError>>()?,
             parquet: opened.arrow.metadata().clone(),

@@ -19,8 +19,9 @@ impl Segment {
     pub(crate) fn templates(&self, block: usize) -> Result<(Arc<Dictionary>, BlockTemplates, u64), StoreError> {
         let opened = self.opened()?;
         let stored = self.index_block(&opened, block)?;
-        let templates = self.block_templates(&opened, stored)?;
-        Ok((self.dictionary(&opened)?, templates, stored.templates.len.into()))
+        let dictionary = self.dictionary(&opened)?;
+        let templates = self.block_templates(&opened, stored, &dictionary)?;
+        Ok((dictionary, templates, stored.templates.len.into()))
     }
 
     /// For each row of a block the place of its template among those of the block, and the bytes that were read.
@@ -74,12 +75,13 @@ impl Segment {
     ) -> Result<(RecordBatch, u64), StoreError> {
         let unreadable = || self.corrupt(format!("the messages of block {block} can't be read"));
         let stored = self.index_block(opened, block)?;
-        let templates = self.block_templates(opened, stored)?;
+        let dictionary = self.dictionary(opened)?;
+        let templates = self.block_templates(opened, stored, &dictionary)?;
         let places = self.rows(opened, stored, &templates)?;
         let (words, bytes) = self.read_words(opened, block, &templates, templates.places_of(&places, wanted))?;
         let bytes = bytes + u64::from(stored.templates.len) + u64::from(stored.rows.len);
         let rest = batch.column(at).as_string_opt().ok_or_else(|| self.corrupt("its messages are no text"))?;
-        let messages = templates.messages(&*self.dictionary(opened)?, &places, &words, wanted, rest);
+        let messages = templates.messages(&dictionary, &places, &words, wanted, rest);
         let messages = messages.ok_or_else(unreadable)?;
         let (schema, mut arrays, _) = batch.into_parts();
         arrays[at] = Arc::new(messages);
@@ -105,9 +107,14 @@ impl Segment {
         Ok((words, bytes))
     }
 
-    pub(super) fn block_templates(&self, opened: &Opened, block: &IndexBlock) -> Result<BlockTemplates, StoreError> {
+    pub(super) fn block_templates(
+        &self,
+        opened: &Opened,
+        block: &IndexBlock,
+        dictionary: &Dictionary,
+    ) -> Result<BlockTemplates, StoreError> {
         let plain = self.frame(opened, block.templates)?;
-        let templates = BlockTemplates::decode(&plain, block.meta.rows, &*self.dictionary(opened)?);
+        let templates = BlockTemplates::decode(&plain, block.meta.rows, dictionary);
         templates.ok_or_else(|| self.corrupt("the templates of a block can't be read"))
     }
 
