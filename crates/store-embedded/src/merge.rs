@@ -2,11 +2,10 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, new_null_array};
 use arrow::compute::{cast, interleave_record_batch};
-use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef, UInt32Type};
 use model::{Batch, RecordId};
 use store::StoreError;
 
@@ -66,10 +65,7 @@ impl Coverage {
 impl Target {
     /// The same with messages as views, which merging does not copy: for segments, which take messages apart.
     pub(crate) fn with_message_views(self) -> Self {
-        let mut fields = self.schema.fields().to_vec();
-        fields[columns::MESSAGE] =
-            Arc::new(fields[columns::MESSAGE].as_ref().clone().with_data_type(DataType::Utf8View));
-        Self { schema: Arc::new(Schema::new(fields)), ..self }
+        Self { schema: columns::with_messages_as(&self.schema, DataType::Utf8View), ..self }
     }
 
     /// The batch with these columns; its rows stay in order.
@@ -270,4 +266,30 @@ pub(crate) fn merge_all(batches: Vec<RecordBatch>) -> Result<RecordBatch, StoreE
 
 pub(crate) fn internal(error: impl std::fmt::Display) -> StoreError {
     StoreError::Internal(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::UInt32Array;
+    use arrow::compute::take_record_batch;
+    use model::Record;
+
+    use super::*;
+
+    #[test]
+    fn a_block_of_long_messages_ends_early() {
+        let mut rows = Batch::new("p".into());
+        rows.push(&Record { message: "x".repeat(1 << 20).into(), ..Record::default() });
+        let batch = columns::batch_to_columns(&rows).expect("columns");
+        let mut coverage = Coverage::default();
+        coverage.add_batch(&batch).expect("counted");
+        let target = coverage.target().with_message_views();
+        let batch = target.conform(batch).expect("views");
+        // Views of one text, so that it takes no room.
+        let many = take_record_batch(&batch, &UInt32Array::from(vec![0; 300])).expect("views");
+        let source = Box::new(std::iter::once(Ok(many))) as Source<'_>;
+        let mut merge = Merge::new(target, 1_000, vec![source]).expect("a merge");
+        let lengths = std::iter::from_fn(|| merge.next_block().expect("a block")).map(|block| block.num_rows());
+        assert_eq!(lengths.collect::<Vec<_>>(), [256, 44]);
+    }
 }

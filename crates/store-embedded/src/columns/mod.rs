@@ -185,6 +185,13 @@ pub(crate) fn schema(fields: &BTreeSet<FieldColumn>, overflow: bool) -> SchemaRe
     Arc::new(Schema::new(columns))
 }
 
+/// The schema with another type of text for messages.
+pub(crate) fn with_messages_as(schema: &Schema, text: DataType) -> SchemaRef {
+    let mut fields = schema.fields().to_vec();
+    fields[MESSAGE] = Arc::new(fields[MESSAGE].as_ref().clone().with_data_type(text));
+    Arc::new(Schema::new(fields))
+}
+
 /// A text column, plain or dictionary-encoded.
 #[derive(Debug, Clone, Copy)]
 pub enum Strings<'a> {

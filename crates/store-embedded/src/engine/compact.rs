@@ -301,7 +301,7 @@ fn left_over(
             days.entry((&segment.entry().project, day.into())).or_default().push(segment.clone());
         }
     }
-    let mut left = days.into_iter().filter(|((project, day), pieces)| {
+    let left = days.into_iter().find(|((project, day), pieces)| {
         let rows = || pieces.iter().map(|piece| piece.entry().rows);
         let largest = rows().max().unwrap_or_default();
         let written = pieces.iter().map(|piece| piece.entry().written).max().unwrap_or_default();
@@ -310,7 +310,7 @@ fn left_over(
             && now.saturating_sub(written) >= QUIET
             && !in_memory(project, *day)
     });
-    left.next().map(|(_, pieces)| pieces)
+    left.map(|(_, pieces)| pieces)
 }
 
 #[cfg(test)]

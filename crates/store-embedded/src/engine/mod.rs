@@ -320,12 +320,12 @@ impl Drop for Engine {
     }
 }
 
-/// Nanoseconds since the Unix epoch.
 /// The day since the Unix epoch that a time in nanoseconds since then is in.
 fn day_of(time: i64) -> i64 {
     time.div_euclid(24 * 3600 * 1_000_000_000)
 }
 
+/// Nanoseconds since the Unix epoch.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)

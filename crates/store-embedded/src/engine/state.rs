@@ -36,6 +36,12 @@ struct Project {
     segments: Vec<Arc<Segment>>,
 }
 
+impl Project {
+    fn chunks(&self) -> impl Iterator<Item = &Arc<Chunk>> {
+        self.flushing.iter().chain(&self.active)
+    }
+}
+
 /// Small chunks of about one size before they become one: a row is copied once for each power of it.
 const MERGE_FAN_IN: usize = 8;
 /// Chunks of this many rows are left as they are: a flush sorts them into each other anyway.
@@ -63,13 +69,13 @@ impl State {
 
     pub(super) fn snapshot(&self, project: &str) -> Snapshot {
         self.projects.get(project).map_or_else(Snapshot::default, |project| Snapshot {
-            chunks: project.flushing.iter().chain(&project.active).cloned().collect(),
+            chunks: project.chunks().cloned().collect(),
             segments: project.segments.clone(),
         })
     }
 
     pub(super) fn chunks(&self) -> impl Iterator<Item = &Arc<Chunk>> {
-        self.projects.values().flat_map(|project| project.flushing.iter().chain(&project.active))
+        self.projects.values().flat_map(Project::chunks)
     }
 
     pub(super) fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
@@ -104,8 +110,8 @@ impl State {
     pub(super) fn compaction_group(&self, config: &EmbeddedStoreConfig) -> Option<Vec<Arc<Segment>>> {
         let sound = self.segments().filter(|segment| !self.unmergeable.contains(&segment.entry().id));
         let in_memory = |project: &str, day: i64| {
-            let chunks = self.projects.get(project).into_iter().flat_map(|p| p.flushing.iter().chain(&p.active));
-            chunks.into_iter().any(|chunk| (day_of(chunk.ts_min)..=day_of(chunk.ts_max)).contains(&day))
+            let mut chunks = self.projects.get(project).into_iter().flat_map(Project::chunks);
+            chunks.any(|chunk| (day_of(chunk.ts_min)..=day_of(chunk.ts_max)).contains(&day))
         };
         super::compact::choose(
             sound.cloned(),

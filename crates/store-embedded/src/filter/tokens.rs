@@ -22,7 +22,7 @@ pub(crate) struct Tokens {
 /// A power of two.
 const RECENT: usize = 2048;
 
-/// About twice what a block has of usual logs.
+/// Many times the tokens of a block of usual logs (some 40,000), so that its repeats are taken out once, at its end.
 const FULL_MIN: usize = 1 << 19;
 
 impl Default for Tokens {

@@ -23,7 +23,7 @@ use crate::columns::RecordReader;
 use crate::segment::Segment;
 use std::sync::Arc;
 
-/// Segments that are opened at once.
+/// Segments that are opened at once, at most.
 const OPENED_MAX: usize = 64;
 
 /// What is not yet looked at.

@@ -31,7 +31,7 @@ use crate::columns::{self, FieldColumn};
 pub struct Segment {
     entry: SegmentEntry,
     path: PathBuf,
-    cache: Arc<SegmentCache>,
+    pub(super) cache: Arc<SegmentCache>,
     /// Removed from the manifest: the file goes with the last user.
     doomed: AtomicBool,
 }
@@ -186,10 +186,6 @@ impl Segment {
         let opened = Arc::new(self.open()?);
         self.cache.put(self.entry.id, opened.clone());
         Ok(opened)
-    }
-
-    pub(super) fn make_room(&self) {
-        self.cache.make_room();
     }
 
     fn open(&self) -> Result<Opened, StoreError> {

@@ -131,7 +131,7 @@ impl Segment {
         let dictionary = Dictionary::decode(&plain).ok_or_else(|| self.corrupt("its templates can't be read"))?;
         let dictionary = Arc::new(dictionary);
         *opened.dictionary.lock() = Some(dictionary.clone());
-        self.make_room();
+        self.cache.make_room();
         Ok(dictionary)
     }
 }

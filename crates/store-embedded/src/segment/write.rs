@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use model::crash::crash_point;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
@@ -246,7 +246,7 @@ fn storage(error: ParquetError) -> io::Error {
 
 impl Open {
     fn new(path: &Path, first: &RecordBatch, zstd_level: i32) -> io::Result<(Self, Vec<IndexColumn>)> {
-        let schema = stored_schema(first.schema_ref());
+        let schema = columns::with_messages_as(first.schema_ref(), DataType::Utf8);
         let (properties, columns) = properties(&schema, first, zstd_level)?;
         let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(storage)?;
         let sink = Sink { file: File::create(path)?, pending: Vec::new(), start: 0, crc: 0 };
@@ -292,12 +292,6 @@ impl Open {
         self.file.flush()?;
         Ok(self.file.inner_mut())
     }
-}
-
-fn stored_schema(of_blocks: &SchemaRef) -> SchemaRef {
-    let mut fields = of_blocks.fields().to_vec();
-    fields[columns::MESSAGE] = Arc::new(fields[columns::MESSAGE].as_ref().clone().with_data_type(DataType::Utf8));
-    Arc::new(Schema::new(fields))
 }
 
 /// How each column is encoded, by what its first block holds. No statistics: blocks have their times in the index,
